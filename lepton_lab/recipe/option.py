@@ -1,0 +1,26 @@
+"""How a recipe field says what its flag, alias and help are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    flag: str = "",
+    aliases: tuple[str, ...] = (),
+    advanced: bool = False,
+    **bounds: Any,
+) -> Any:
+    """A pydantic field that is also a flag, a form control and a row of the reference.
+
+    ``flag`` overrides the flag's name (default: the field's name); ``aliases`` are
+    further names people type. ``advanced`` fields are folded away in forms and help.
+    ``bounds`` are pydantic's (``ge``, ``gt``, ``le``, ``lt``).
+    """
+    extra = {"flag": flag, "aliases": list(aliases), "advanced": advanced}
+    return Field(default, description=help, json_schema_extra=extra, **bounds)

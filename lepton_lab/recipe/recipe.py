@@ -1,0 +1,69 @@
+"""The plan of one run."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import yaml
+from pydantic import model_validator
+
+from .benchmark import BenchmarkConfig
+from .compile import CompileConfig
+from .data import DataConfig
+from .option import option
+from .peft import PeftConfig
+from .resources import ResourcesConfig
+from .section import Section
+from .train import TrainConfig
+
+Kind = Literal["train", "compile", "benchmark"]
+
+SECTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
+    "train": ("data", "train", "peft", "resources"),
+    "compile": ("compile", "resources"),
+    "benchmark": ("benchmark", "resources"),
+}
+
+
+class Recipe(Section):
+    """The frozen, serialisable plan of one run; every front end makes the same one."""
+
+    kind: Kind = "train"
+    parent: str | None = option(None, "The run to compile or to measure.", advanced=True)
+    task: str | None = option(None, "What to learn: a task's name, such as text-classification.")
+    model: str | None = option(None, "sample:NAME, a model folder, or a name of the Hugging Face Hub.")
+    name: str | None = option(None, "A name to find the run by.")
+    tags: list[str] = option([], "Words to group runs by.")
+    notes: str = option("", "Free text kept with the run.")
+    seed: int = option(42, "Seed of splits, shuffling and initial weights.", ge=0)
+    output_dir: str | None = option(None, "Also put the finished model into this folder.")
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    peft: PeftConfig = PeftConfig()
+    compile: CompileConfig = CompileConfig()
+    benchmark: BenchmarkConfig = BenchmarkConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Recipe:
+        if self.kind == "train" and not self.task:
+            raise ValueError("a task is needed|nothing|Set --task, for example --task text-classification.|task")
+        if self.kind == "train" and not self.model:
+            raise ValueError("a model is needed|nothing|Set --model, for example --model sample:minilm.|model")
+        if self.kind == "train" and not self.data.dataset:
+            raise ValueError(
+                "a data set is needed|nothing|Set --dataset, for example --dataset reviews.csv.|data.dataset"
+            )
+        if self.kind != "train" and not self.parent:
+            raise ValueError("a run is needed|nothing|Name it, for example: lepton compile last.|parent")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole recipe as plain values."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """What differs from the defaults, with ``kind``, as YAML that runs as it is."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        ordered = {"kind": self.kind, **{key: value for key, value in values.items() if key != "kind"}}
+        return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,68 @@
+"""Names of tasks and backends, and where they live. Strings only: looking a name up imports nothing heavy.
+
+A third party adds one through the entry-point groups ``lepton_lab.tasks`` and
+``lepton_lab.backends``; built-in ones are listed here and loaded the same way.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from .errors import Problem, RecipeError
+
+if TYPE_CHECKING:
+    from .work.backends.backend import Backend
+    from .work.tasks.task import Task
+
+TASKS = {
+    "text-classification": "lepton_lab.work.tasks.text_classification:TextClassification",
+    "token-classification": "lepton_lab.work.tasks.token_classification:TokenClassification",
+    "text-generation": "lepton_lab.work.tasks.text_generation:TextGeneration",
+}
+
+BACKENDS = {
+    "eager": "lepton_lab.work.backends.eager:Eager",
+    "inductor": "lepton_lab.work.backends.inductor:Inductor",
+    "onnxruntime": "lepton_lab.work.backends.onnxruntime:OnnxRuntime",
+    "openvino": "lepton_lab.work.backends.openvino:OpenVino",
+}
+
+
+def task_names() -> list[str]:
+    """Every task that a recipe can name."""
+    return sorted(_known(TASKS, "lepton_lab.tasks"))
+
+
+def backend_names() -> list[str]:
+    """Every backend that a recipe can name, installed or not."""
+    return sorted(_known(BACKENDS, "lepton_lab.backends"))
+
+
+def load_task(name: str) -> Task:
+    """The task ``name``. Raises :class:`RecipeError` that names the nearest one."""
+    task: Task = _load(name, _known(TASKS, "lepton_lab.tasks"), "task", "--task")
+    return task
+
+
+def load_backend(name: str) -> Backend:
+    """The backend ``name``. Raises :class:`RecipeError` that names the nearest one."""
+    backend: Backend = _load(name, _known(BACKENDS, "lepton_lab.backends"), "backend", "--backend")
+    return backend
+
+
+def _known(built_in: dict[str, str], group: str) -> dict[str, str]:
+    return {**{point.name: point.value for point in entry_points(group=group)}, **built_in}
+
+
+def _load(name: str, known: dict[str, str], what: str, option: str) -> Any:
+    if name not in known:
+        import difflib
+
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        do = f"Set {option} to one of: {', '.join(sorted(known))}.{hint}"
+        raise RecipeError(Problem(f"there is no such {what}", repr(name), do, where=what))
+    module, _, attribute = known[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)()

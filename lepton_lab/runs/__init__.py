@@ -1,0 +1,36 @@
+"""The record: run folders, events and the view folded from them. Standard library only."""
+
+from .event import Event, EventWriter, in_order, read_events
+from .files import digest_of, read_json, write_json
+from .folder import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
+from .store import find_run, list_runs, newest_run, run_folders
+from .tail import RunTail
+from .view import ENDED, STATUSES, RunFold, RunView, Series, fold, folded_events, view_of
+
+__all__ = [
+    "ENDED",
+    "HEARTBEAT_SECONDS",
+    "LOST_AFTER_SECONDS",
+    "STATUSES",
+    "AttemptFolder",
+    "Event",
+    "EventWriter",
+    "RunFold",
+    "RunFolder",
+    "RunTail",
+    "RunView",
+    "Series",
+    "digest_of",
+    "find_run",
+    "fold",
+    "folded_events",
+    "in_order",
+    "list_runs",
+    "new_run_id",
+    "newest_run",
+    "read_events",
+    "read_json",
+    "run_folders",
+    "view_of",
+    "write_json",
+]

@@ -1,0 +1,55 @@
+"""Small files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
+    """Write ``value`` to ``path`` in one step: readers see the old file or the new one."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+def read_json(path: Path) -> Any:
+    """What :func:`write_json` wrote, or None when there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def digest_of(path: Path) -> tuple[str, int]:
+    """(``sha256:…``, bytes) of a file, or of a folder by its sorted names and contents."""
+    total = 0
+    if path.is_file():
+        hasher = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                hasher.update(block)
+                total += len(block)
+        return f"sha256:{hasher.hexdigest()}", total
+    hasher = hashlib.sha256()
+    for each in sorted(path.rglob("*")):
+        if each.is_file():
+            inner, size = digest_of(each)
+            hasher.update(f"{each.relative_to(path).as_posix()}\0{inner}\n".encode())
+            total += size
+    return f"sha256:{hasher.hexdigest()}", total

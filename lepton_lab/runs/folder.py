@@ -1,0 +1,197 @@
+"""The run folder: the durable record of one recipe's execution.
+
+::
+
+    runs/RUN/
+      run.json                 the header, written once
+      recipe.yaml              the plan, written once
+      control/cancel.json      somebody asked the run to stop
+      control/save.json        somebody asked for a checkpoint now
+      attempts/1/              made by who takes the lease: mkdir is the compare-and-swap
+        lease.json             who holds it
+        heartbeat.json         the supervisor is alive
+        events-WRITER.jsonl    what happened
+        outcome.json           what the worker says of its end
+        worker.log             the worker's stdout and stderr
+        checkpoints/ model/ adapter/ …
+      final.json               the last status; written once, after the last event
+
+Standard library only: the supervisor imports this.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import places
+from ..errors import Fenced
+from .event import Event, EventWriter, in_order, read_events
+from .files import read_json, write_json
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
+
+_LETTERS = "abcdefghjkmnpqrstvwxyz"
+_ALPHABET = _LETTERS + "23456789"
+
+HEARTBEAT_SECONDS = 1.0
+"""How often a supervisor says that it is alive."""
+
+LOST_AFTER_SECONDS = 30.0
+"""A running attempt whose heartbeat is older than this is shown as lost."""
+
+
+def new_run_id() -> str:
+    """Eight characters that cannot be misread, the first a letter."""
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_ALPHABET) for _ in range(7))
+
+
+@dataclass(frozen=True)
+class AttemptFolder:
+    """One try at a run. Its holder writes here and nowhere else."""
+
+    run: str
+    number: int
+    path: Path
+
+    def writer(self, name: str) -> EventWriter:
+        """The event file of the writer ``name`` (``trainer``, ``supervisor``, ``dispatch``)."""
+        return EventWriter(self.path / f"events-{name}.jsonl", self.run, self.number, name)
+
+    def beat(self) -> None:
+        """Say that this attempt's supervisor is alive."""
+        write_json(self.path / "heartbeat.json", {"time": time.time(), "pid": os.getpid()})
+
+    def heartbeat_time(self) -> float | None:
+        """When the supervisor last said that it is alive, or None before its first word."""
+        found = read_json(self.path / "heartbeat.json")
+        return float(found["time"]) if found else None
+
+    def lease(self) -> dict[str, Any]:
+        """Who holds this attempt: ``host``, ``pid``, ``boot``, ``time``; empty if just being taken."""
+        return read_json(self.path / "lease.json") or {}
+
+    def write_outcome(self, status: str, **body: Any) -> None:
+        """The worker's last word: ``succeeded``, ``failed`` or ``cancelled``, with reason and message."""
+        write_json(self.path / "outcome.json", {"status": status, **body})
+
+    def outcome(self) -> dict[str, Any] | None:
+        """The worker's last word, or None when it died without one."""
+        found: dict[str, Any] | None = read_json(self.path / "outcome.json")
+        return found
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk."""
+
+    path: Path
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @classmethod
+    def create(cls, recipe: Recipe, submitter: Mapping[str, Any] | None = None) -> RunFolder:
+        """Write a new run, whole or not at all. Its id is new."""
+        root = places.runs_dir()
+        root.mkdir(parents=True, exist_ok=True)
+        run = new_run_id()
+        temporary = root / f".new-{run}"
+        temporary.mkdir()
+        try:
+            (temporary / "control").mkdir()
+            (temporary / "attempts").mkdir()
+            (temporary / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+            header = {
+                "run": run,
+                "kind": recipe.kind,
+                "task": recipe.task,
+                "model": recipe.model,
+                "name": recipe.name,
+                "tags": recipe.tags,
+                "notes": recipe.notes,
+                "parent": recipe.parent,
+                "created": time.time(),
+                "submitter": dict(submitter or {}),
+            }
+            write_json(temporary / "run.json", header)
+            temporary.rename(root / run)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        return cls(root / run)
+
+    def header(self) -> dict[str, Any]:
+        """What was written at submission: run, kind, task, model, name, tags, notes, parent, created."""
+        found = read_json(self.path / "run.json")
+        if found is None:
+            raise FileNotFoundError(self.path / "run.json")
+        return dict(found)
+
+    def recipe(self) -> Recipe:
+        """The plan, checked again."""
+        from ..recipe import recipe_from_yaml
+
+        return recipe_from_yaml((self.path / "recipe.yaml").read_text(encoding="utf-8"))
+
+    def attempts(self) -> list[AttemptFolder]:
+        """Every attempt so far, oldest first."""
+        folder = self.path / "attempts"
+        numbers = sorted(int(each.name) for each in folder.iterdir() if each.name.isdigit())
+        return [self.attempt(number) for number in numbers]
+
+    def attempt(self, number: int) -> AttemptFolder:
+        """The attempt ``number``, whether or not it exists."""
+        return AttemptFolder(self.run, number, self.path / "attempts" / str(number))
+
+    def take_lease(self, number: int, holder: Mapping[str, Any] | None = None) -> AttemptFolder:
+        """Begin attempt ``number``, or raise :class:`Fenced` when somebody else already has.
+
+        ``mkdir`` either makes the folder or fails, on every file system: it is the
+        compare-and-swap. A run that has ended takes no further attempt.
+        """
+        if self.final() is not None:
+            raise Fenced(f"run {self.run} has ended")
+        attempt = self.attempt(number)
+        try:
+            attempt.path.mkdir()
+        except FileExistsError:
+            raise Fenced(f"attempt {number} of run {self.run} is taken") from None
+        write_json(attempt.path / "lease.json", {"time": time.time(), "pid": os.getpid(), **(holder or {})})
+        return attempt
+
+    def events(self) -> list[Event]:
+        """Every event of every attempt and writer, in order, nothing folded."""
+        found: list[Event] = []
+        for attempt in self.attempts():
+            for path in sorted(attempt.path.glob("events-*.jsonl")):
+                found += read_events(path)
+        return in_order(found)
+
+    def ask(self, word: str, **body: Any) -> None:
+        """Leave a request (``cancel``, ``save``) for whoever runs this."""
+        write_json(self.path / "control" / f"{word}.json", {"time": time.time(), **body})
+
+    def asked(self, word: str) -> dict[str, Any] | None:
+        """The request ``word``, or None."""
+        found: dict[str, Any] | None = read_json(self.path / "control" / f"{word}.json")
+        return found
+
+    def finish(self, status: str, **body: Any) -> None:
+        """Write the last status, once: the first to do so is right."""
+        if self.final() is None:
+            write_json(self.path / "final.json", {"status": status, "ended": time.time(), **body})
+
+    def final(self) -> dict[str, Any] | None:
+        """The last status with reason, message, metrics, attempt; None while the run may go on."""
+        found: dict[str, Any] | None = read_json(self.path / "final.json")
+        return found
