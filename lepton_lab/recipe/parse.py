@@ -141,10 +141,17 @@ def _problem(error: dict[str, Any]) -> Problem:
         known = [each for each in every_path() if each.rpartition(".")[0] == parent]
         guess = nearest(path, known)
         return Problem("there is no such field", repr(path), f"Did you mean {guess}?" if guess else "", where=path)
-    option = next((flag.option for name in ("train", "compile", "benchmark") for flag in flags(name) if flag.path == path), "")
+    option = next(
+        (flag.option for name in ("train", "compile", "benchmark") for flag in flags(name) if flag.path == path), ""
+    )
     got = repr(error.get("input"))
     do = f"Set {option}." if option else ""
-    signs = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", "≥"), "less_than": ("lt", "<"), "less_than_equal": ("le", "≤")}
+    signs = {
+        "greater_than": ("gt", ">"),
+        "greater_than_equal": ("ge", "≥"),
+        "less_than": ("lt", "<"),
+        "less_than_equal": ("le", "≤"),
+    }
     name = path.rpartition(".")[2]
     if kind in signs:
         key, sign = signs[kind]
@@ -152,7 +159,9 @@ def _problem(error: dict[str, Any]) -> Problem:
     if kind == "finite_number":
         return Problem(f"{name} must be a finite number", got, do, where=path)
     if kind == "literal_error":
-        guess = nearest(str(error.get("input")), str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", "))
+        guess = nearest(
+            str(error.get("input")), str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        )
         hint = f" Did you mean {guess}?" if guess else ""
         return Problem(f"{name} must be {context['expected']}", got, (do + hint).strip(), where=path)
     return Problem(f"{name}: {message[0].lower()}{message[1:]}", got, do, where=path)

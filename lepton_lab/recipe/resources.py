@@ -11,9 +11,7 @@ class ResourcesConfig(Section):
 
     cluster: str = option("local", "Where the run goes: local, or the address of a Dask scheduler.")
     cpus: int | None = option(None, "Cores (threads) of the run. Default: all that the worker has.", ge=1)
-    grace_seconds: float = option(
-        30.0, "Time a cancelled run has to save before it is killed.", ge=0, advanced=True
-    )
+    grace_seconds: float = option(30.0, "Time a cancelled run has to save before it is killed.", ge=0, advanced=True)
     orphan_grace_seconds: float = option(
         60.0, "Time a run goes on without its supervisor before it saves and leaves.", ge=0, advanced=True
     )

@@ -61,8 +61,6 @@ class TrainConfig(Section):
     )
     load_best_model_at_end: bool = option(True, "Keep the best checkpoint, not the last.", advanced=True)
     resume_from_checkpoint: str | None = option(None, "A checkpoint folder to start from.", advanced=True)
-    report_to: list[Literal["tensorboard", "wandb", "mlflow"]] = option(
-        [], "Trackers that also get the metrics."
-    )
+    report_to: list[Literal["tensorboard", "wandb", "mlflow"]] = option([], "Trackers that also get the metrics.")
     trust_remote_code: bool = option(False, "Run code that comes with the model. Only for authors you trust.")
     allow_pickle: bool = option(False, "Read pickled weights. Only from authors you trust: they can run code.")

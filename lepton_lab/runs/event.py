@@ -74,9 +74,7 @@ class EventWriter:
     def write(self, kind: EventKind, **body: Any) -> Event:
         """Append one event with one system call and return it. Non-finite numbers become null."""
         with self._lock:
-            event = Event(
-                self._run, self._attempt, self._writer, self._sequence, time.time(), kind, _finite(body)
-            )
+            event = Event(self._run, self._attempt, self._writer, self._sequence, time.time(), kind, _finite(body))
             line = json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
             data = line.encode("utf-8", "replace")
             while data:

@@ -60,7 +60,9 @@ def find_run(word: str) -> RunFolder:
         return by_prefix[0]
     if len(by_prefix) > 1:
         names = ", ".join(sorted(folder.run for folder in by_prefix)[:5])
-        raise RunNotFound(Problem("a run's id or a prefix of one run only", f"{word!r}, which begins {names}", "Type more of it."))
+        raise RunNotFound(
+            Problem("a run's id or a prefix of one run only", f"{word!r}, which begins {names}", "Type more of it.")
+        )
     named = [(folder.header()["created"], folder) for folder in folders if folder.header().get("name") == word]
     if named:
         return max(named, key=lambda pair: pair[0])[1]

@@ -113,6 +113,7 @@ class RunFold:
         known = ("run", "kind", "task", "model", "name", "tags", "notes", "parent", "created")
         self.view = RunView(**{key: header[key] for key in known if header.get(key) is not None})
         self._seen: set[tuple[int, str, int]] = set()
+        self._told: tuple[str, str, str] = (self.view.status, "", "")
 
     def apply(self, event: Event) -> None:
         """Take one event in; one that was taken in before changes nothing."""
@@ -120,8 +121,7 @@ class RunFold:
             return
         self._seen.add(event.identity)
         view, body = self.view, event.body
-        if event.attempt > view.attempt:
-            view.attempt = event.attempt
+        view.attempt = max(view.attempt, event.attempt)
         if event.kind == "status":
             self._apply_status(event)
         elif event.kind == "metric":
@@ -147,13 +147,13 @@ class RunFold:
 
     def _apply_status(self, event: Event) -> None:
         view, body = self.view, event.body
+        view.status, view.reason, view.message = self._told
         for name in ("stage", "reason", "message", "problems", "max_steps", "epochs"):
             if name in body:
                 setattr(view, name, body[name])
         status = body.get("status")
-        if not status or status == view.status:
-            return
-        view.status = status
+        view.status = status or view.status
+        self._told = (view.status, view.reason, view.message)
         if status == "running":
             view.started = view.started if view.started is not None else event.time
             view.ended = None
@@ -164,10 +164,10 @@ class RunFold:
         """Bring in what events cannot say: a request to stop, a supervisor that fell silent."""
         view = self.view
         view.as_of = time.time() if now is None else now
+        view.status, view.reason, view.message = self._told  # a silence may have ended
         final = folder.final()
         if final is not None:
-            view.status = final["status"]
-            view.ended = final["ended"]
+            view.status, view.ended = final["status"], final["ended"]
             view.reason = final.get("reason", view.reason)
             view.message = final.get("message", view.message)
             view.problems = final.get("problems", view.problems)
@@ -213,7 +213,9 @@ def folded_events(events: Iterable[Event]) -> list[Event]:
         if known is not None and known.attempt == event.attempt:
             values = {**known.body["values"], **event.body["values"]}
             body = {**known.body, **event.body, "values": values}
-            metrics[step] = Event(*(getattr(known, key) for key in ("run", "attempt", "writer", "sequence", "time", "kind")), body)
+            metrics[step] = Event(
+                *(getattr(known, key) for key in ("run", "attempt", "writer", "sequence", "time", "kind")), body
+            )
         else:
             if known is not None:  # an attempt that went back takes everything after that step with it
                 metrics = {each: kept for each, kept in metrics.items() if each < step or kept.attempt == event.attempt}

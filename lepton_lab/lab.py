@@ -1,0 +1,297 @@
+"""The facade. Every front end calls this and nothing deeper.
+
+::
+
+    run = lepton_lab.train(task="text-classification", model="sample:minilm", dataset=reviews, epochs=2)
+    run.wait()
+    lepton_lab.compile(run)                     # queues behind it
+    lepton_lab.predict(run, "A fine film.")     # waits for both
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import session
+from .errors import Problem, RunCancelled, RunFailed
+from .planning import pending_of, plan, prepare
+from .recipe import Recipe
+from .runs import Event, RunFolder, RunTail, RunView, folded_events, list_runs, run_folders, view_of
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from .work.predictor import Predictor
+
+__all__ = [
+    "Run",
+    "attach",
+    "benchmark",
+    "cancel",
+    "compile",
+    "load",
+    "plan",
+    "predict",
+    "resolve_run",
+    "runs",
+    "submit",
+    "train",
+]
+
+_POLL_SECONDS = 0.05
+
+
+class Run:
+    """A run, whoever submitted it. Reading it never changes it."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        view = self.view()
+        return f"Run({self.id!r}, {view.kind}, {view.status}, step {view.step} of {view.max_steps or '?'})"
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.folder.run
+
+    @property
+    def kind(self) -> str:
+        """``train``, ``compile`` or ``benchmark``."""
+        return str(self.folder.header()["kind"])
+
+    @property
+    def recipe(self) -> Recipe:
+        """The plan that this run executes."""
+        return self.folder.recipe()
+
+    @property
+    def status(self) -> str:
+        """``queued``, ``running``, ``succeeded``, ``failed``, ``cancelling``, ``cancelled`` or ``lost``."""
+        return self.view().status
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The final numbers; empty before the end."""
+        return self.view().metrics
+
+    @property
+    def reports(self) -> dict[str, Any]:
+        """``preflight``, ``metrics``, ``compile`` or ``benchmark``, as far as there are any."""
+        return self.view().reports
+
+    @property
+    def model_dir(self) -> Path | None:
+        """The folder of the trained (or compiled) model, or None before there is one."""
+        view = self.view()
+        found = view.artifacts.get("compiled") or view.artifacts.get("model")
+        return self.folder.path / found["path"] if found else None
+
+    def view(self) -> RunView:
+        """The run as it is now."""
+        return view_of(self.folder)
+
+    def events(self, raw: bool = False) -> list[Event]:
+        """What happened, in order; each step once unless ``raw``."""
+        found = self.folder.events()
+        return found if raw else folded_events(found)
+
+    def wait(self, on_view: Callable[[RunView], None] | None = None, timeout: float | None = None) -> Run:
+        """Wait until the run is over, at most ``timeout`` seconds; ``on_view`` sees every change.
+
+        Does not raise when the run failed: see :meth:`raise_for_status`. Raises TimeoutError.
+        """
+        tail = RunTail(self.folder)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        before = ""
+        while True:
+            fresh = tail.read()
+            view = tail.view
+            if on_view is not None and (fresh or view.status != before):
+                on_view(view)
+            before = view.status
+            if view.is_over:
+                return self
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"run {self.id} is {view.status} after {timeout:g} s")
+            time.sleep(_POLL_SECONDS)
+
+    def raise_for_status(self) -> Run:
+        """Raise :class:`RunFailed` or :class:`RunCancelled` if that is how the run ended."""
+        view = self.view()
+        if view.status in ("failed", "lost"):
+            raise RunFailed(self.id, failure_text(view))
+        if view.status == "cancelled":
+            raise RunCancelled(self.id)
+        return self
+
+    def cancel(self) -> Run:
+        """Ask the run to save and stop."""
+        from .dispatch import request_cancel
+
+        if self.folder.final() is None:
+            request_cancel(self.folder)
+        return self
+
+    def children(self) -> list[Run]:
+        """Compile and benchmark runs of this run, oldest first."""
+        found = [folder for folder in run_folders() if folder.header().get("parent") == self.id]
+        return [Run(folder) for folder in sorted(found, key=lambda each: float(each.header()["created"]))]
+
+    def predict(self, inputs: Any) -> Any:
+        """See :func:`predict`."""
+        return predict(self, inputs)
+
+    def figure(self, name: str = "loss") -> Figure:
+        """An ordinary Plotly figure: ``loss``, ``learning_rate``, ``throughput``, ``memory``, ``latency``."""
+        from .widgets.figures import figure
+
+        return figure(self.view(), name)
+
+
+def failure_text(view: RunView) -> str:
+    """Why a run failed, for people."""
+    text = view.message or view.reason or "no reason was recorded"
+    if view.problems:
+        text = "\n".join(str(Problem(**problem)) for problem in view.problems)
+    return f"Run {view.run} {view.status}: {text}\nSee: lepton show {view.run}"
+
+
+def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
+    """Check ``recipe``, write its run folder and hand it to the cluster. Returns at once.
+
+    Raises :class:`RequestError` (nothing was left behind) or :class:`ClusterError`.
+    """
+    recipe = prepare(recipe, namespace)
+    from . import dispatch
+
+    after = _unfinished_before(recipe)
+    folder = RunFolder.create(recipe, {"pid": os.getpid(), "cwd": os.getcwd()})
+    try:
+        dispatch.hand_over(folder, recipe, dispatch.collect_environment(), after)
+    except BaseException:
+        # Nobody has it, so nobody will run it.
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+    if recipe.kind == "train":
+        session.remember(folder.run)
+    return Run(folder)
+
+
+def train(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -> Run:
+    """Fine-tune a model. Options are the recipe's fields by name (``task``, ``model``, ``dataset``, ``lr`` …).
+
+    ``dataset`` may be a data frame. Returns at once unless ``wait``; then raises if the run failed.
+    """
+    options, namespace = _name_frames(options)
+    plan_of_run = recipe if recipe is not None else _build("train", options)
+    return _started(submit(plan_of_run, namespace), wait)
+
+
+def compile(run: Run | str = "last", *, wait: bool = False, **options: Any) -> Run:
+    """Make a trained model fast, and prove that it answers the same. Queues behind the training."""
+    return _started(submit(_build("compile", {**options, "parent": _id(run)})), wait)
+
+
+def benchmark(run: Run | str = "last", *, wait: bool = False, **options: Any) -> Run:
+    """Measure latency, throughput and memory of a model. Queues behind training and compilation."""
+    return _started(submit(_build("benchmark", {**options, "parent": _id(run)})), wait)
+
+
+def predict(run: Run | str, inputs: Any) -> Any:
+    """The model's answer to one input (a dict) or to a list of inputs (a list of dicts).
+
+    Waits for the run, and for its compilation if one is queued; answers through the picked backend.
+    """
+    many = isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes))
+    answers = load(run).predict(list(inputs) if many else [inputs])
+    return answers if many else answers[0]
+
+
+def load(run: Run | str = "last") -> Predictor:
+    """The model of a run, ready to answer, through the backend that its newest compilation picked."""
+    found = run if isinstance(run, Run) else Run(resolve_run(run))
+    found.wait().raise_for_status()
+    for folder in pending_of(found.folder):
+        Run(folder).wait()
+    return _predictor(found.folder.path, _newest_compiled(found))
+
+
+def runs(limit: int | None = None) -> list[dict[str, Any]]:
+    """Every run, newest first."""
+    return list_runs(limit)
+
+
+def attach(run: Run | str = "last") -> Run:
+    """A run submitted by anybody, at any time, with its full history."""
+    return run if isinstance(run, Run) else Run(resolve_run(run))
+
+
+def cancel(run: Run | str) -> Run:
+    """Ask a run to save and stop."""
+    return attach(run).cancel()
+
+
+def resolve_run(word: str) -> RunFolder:
+    """The run that ``word`` names: an id, an unambiguous prefix, a name, or ``last``."""
+    return session.resolve_run(word)
+
+
+def _build(kind: str, options: Mapping[str, Any]) -> Recipe:
+    from .recipe import build_recipe
+
+    return build_recipe(kind, options)
+
+
+def _started(run: Run, wait: bool) -> Run:
+    return run.wait().raise_for_status() if wait else run
+
+
+def _id(run: Run | str) -> str:
+    return run.id if isinstance(run, Run) else resolve_run(run).run
+
+
+def _name_frames(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options in which objects became ``var:NAME``, and the namespace that holds them."""
+    named, namespace = {}, {}
+    for name, value in options.items():
+        if name in ("dataset", "validation_dataset", "eval_dataset", "test_dataset") and not isinstance(value, str):
+            namespace[name] = value
+            named[name] = f"var:{name}"
+        else:
+            named[name] = value
+    return named, namespace
+
+
+def _unfinished_before(recipe: Recipe) -> list[str]:
+    """Runs that must end before this one starts."""
+    if not recipe.parent:
+        return []
+    parent = resolve_run(recipe.parent)
+    waiting = [parent] if parent.final() is None else []
+    if recipe.kind == "benchmark":
+        waiting += pending_of(parent)
+    return [folder.run for folder in waiting]
+
+
+def _newest_compiled(run: Run) -> str:
+    """The id of the newest compilation that succeeded, or an empty string."""
+    for child in reversed(run.children()):
+        if child.kind == "compile" and child.status == "succeeded":
+            return child.id
+    return ""
+
+
+@lru_cache(maxsize=2)
+def _predictor(path: Path, compiled: str) -> Predictor:
+    """A loaded model; a new compilation of the run makes a new one."""
+    from .work.predictor import load_predictor
+
+    return load_predictor(RunFolder(path.with_name(compiled)) if compiled else RunFolder(path))
