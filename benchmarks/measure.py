@@ -1,0 +1,91 @@
+"""What every benchmark shares: interleaved pairs, ratios with intervals, a table, one JSON line, raw samples."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Goal = tuple[float, str, float]
+"""(figure, comparison, bound)"""
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "<=": lambda figure, bound: figure <= bound,
+    ">=": lambda figure, bound: figure >= bound,
+    "<": lambda figure, bound: figure < bound,
+    ">": lambda figure, bound: figure > bound,
+    "==": lambda figure, bound: figure == bound,
+}
+
+
+def arguments(description: str, **extra: Any) -> argparse.Namespace:
+    """``--quick`` and ``--out``, and what ``extra`` adds (name → default)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="few repetitions: to see that it runs, not to quote")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the raw samples")
+    for name, default in extra.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
+    return parser.parse_args()
+
+
+def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """(median, low, high): bootstrap percentile interval of the median, 10,000 resamples, fixed seed."""
+    values = np.asarray(samples, dtype=float)
+    draws = np.random.default_rng(0).choice(values, size=(10_000, len(values)))
+    low, high = np.percentile(np.median(draws, axis=1), [50 * (1 - confidence), 50 * (1 + confidence)])
+    return float(np.median(values)), float(low), float(high)
+
+
+def interleave(
+    contestants: Mapping[str, Callable[[int], float]], rounds: int, say: Callable[[str], None] | None = None
+) -> dict[str, list[float]]:
+    """``rounds`` measurements of each contestant, taking turns, the order reversed every other round."""
+    samples: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(rounds):
+        names = list(contestants) if number % 2 == 0 else list(contestants)[::-1]
+        for name in names:
+            samples[name].append(contestants[name](number))
+        if say:
+            say(f"round {number + 1}/{rounds}: " + ", ".join(f"{name} {samples[name][-1]:.4g}" for name in contestants))
+    return samples
+
+
+def ratios(samples: Mapping[str, Sequence[float]], of: str, over: str) -> list[float]:
+    """The ratio of each pair."""
+    return [a / b for a, b in zip(samples[of], samples[over], strict=True)]
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows under headings, aligned."""
+    texts = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [list(headings), *texts]) for column in range(len(headings))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [list(headings), *texts]]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def finish(name: str, figures: Mapping[str, float], goals: Mapping[str, Goal], raw: Any, out: Path, quick: bool) -> None:
+    """Write the raw samples and end with the one JSON line."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{name}{'-quick' if quick else ''}.json"
+    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    path.write_text(json.dumps({"benchmark": name, "time": time.time(), "machine": machine, "raw": raw}, indent=1))
+    print(f"raw samples: {path}")
+    met = {
+        goal: [figure, comparison, bound, _COMPARISONS[comparison](figure, bound)]
+        for goal, (figure, comparison, bound) in goals.items()
+    }
+    rounded = {key: round(value, 5) for key, value in figures.items()}
+    print(json.dumps({"benchmark": name, "quick": quick, "figures": rounded, "goals": met}), flush=True)
+
+
+def say(text: str) -> None:
+    """Progress, apart from the results."""
+    print(text, file=sys.stderr, flush=True)
