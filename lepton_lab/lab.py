@@ -22,7 +22,7 @@ from . import session
 from .errors import Problem, RunCancelled, RunFailed
 from .planning import pending_of, plan, prepare
 from .recipe import Recipe
-from .runs import Event, RunFolder, RunTail, RunView, folded_events, list_runs, run_folders, view_of
+from .record import Event, RunFolder, RunTail, RunView, folded_events, list_runs, run_folders, view_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

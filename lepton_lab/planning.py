@@ -15,7 +15,7 @@ from .errors import Problem, RequestError
 from .recipe import Recipe, build_recipe, recipe_from_yaml
 from .recipe.defaults import resolve_defaults
 from .registry import backend_names, load_backend, load_task
-from .runs import RunFolder, view_of
+from .record import RunFolder, view_of
 from .session import resolve_run
 
 # Bytes kept free beside what a run is expected to write.
@@ -176,7 +176,7 @@ def _check_cluster(recipe: Recipe) -> list[Problem]:
 
 def pending_of(folder: RunFolder, kinds: tuple[str, ...] = ("compile",)) -> list[RunFolder]:
     """Children of a run of these kinds that have not ended, oldest first."""
-    from .runs import run_folders
+    from .record import run_folders
 
     found = []
     for each in run_folders():

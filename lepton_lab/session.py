@@ -9,7 +9,7 @@ import psutil
 
 from . import places
 from .errors import Problem, RunNotFound
-from .runs import RunFolder, find_run, newest_run
+from .record import RunFolder, find_run, newest_run
 
 _last_here: str | None = None
 _is_shell_command = False
