@@ -1,0 +1,123 @@
+"""Which column of the user's data is which: by option, or by guess."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from ..recipe import DataConfig
+from .need import ColumnNeed, Needs
+from .notes import Notes, name_values
+
+Mapping = dict[str, str]
+
+
+def map_columns(columns: Sequence[str], data: DataConfig, needs: Needs, notes: Notes) -> tuple[ColumnNeed, ...]:
+    """The alternative of ``needs`` that fits, reduced to the needs that ``columns`` can meet.
+
+    Use :func:`column_for` to get each need's column. Empty when nothing fits; then ``notes`` has
+    the problems, each naming the columns that exist.
+    """
+    known = {need.option: need for alternative in needs for need in alternative}
+    named = [option for option in known if getattr(data, option, None)]
+    unused = sorted(
+        option
+        for option in type(data).model_fields
+        if option.endswith("_column") and getattr(data, option) and option not in known
+    )
+    for option in unused:
+        notes.error(
+            f"--{option.replace('_', '-')} means nothing to this task",
+            repr(getattr(data, option)),
+            f"This task uses: {', '.join(need.flag for need in known.values())}.",
+            f"data.{option}",
+        )
+    candidates = [alternative for alternative in needs if set(named) <= {need.option for need in alternative}]
+    if not candidates:
+        notes.error(
+            "these options do not go together",
+            " ".join(known[option].flag for option in named),
+            "Use one of: " + "; or ".join(" ".join(need.flag for need in each) for each in needs) + ".",
+        )
+        return ()
+    wrong = False
+    for option in named:
+        word = str(getattr(data, option))
+        if find_column(word, columns) is None:
+            wrong = True
+            notes.error(
+                f"the data has no column {word!r}",
+                f"the columns {name_values(columns)}",
+                f"Set {known[option].flag} {_nearest(word, columns)}.",
+                f"data.{option}",
+            )
+    for alternative in candidates:
+        if all(column_for(need, columns, data, alternative) for need in alternative if need.required):
+            return tuple(need for need in alternative if column_for(need, columns, data, alternative))
+    if not wrong:
+        _explain_missing(columns, data, candidates, notes)
+    return ()
+
+
+def column_for(
+    need: ColumnNeed, columns: Sequence[str], data: DataConfig, alternative: Sequence[ColumnNeed] = ()
+) -> str | None:
+    """The column for ``need``, or None. A column that an option gives to another need is not guessed."""
+    word = getattr(data, need.option, None)
+    if word:
+        return find_column(str(word), columns)
+    taken = {find_column(str(getattr(data, other.option, None) or ""), columns) for other in alternative}
+    for guess in need.guesses or (need.name,):
+        found = find_column(guess, columns)
+        if found is not None and found not in taken:
+            return found
+    return None
+
+
+def find_column(word: str, columns: Sequence[str]) -> str | None:
+    """The column called ``word``: exactly, or in another case or spacing if only one is."""
+    if word in columns:
+        return word
+    close = [column for column in columns if _plain(column) == _plain(word)] if word else []
+    return close[0] if len(close) == 1 else None
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\s_\-.]+", "", word).casefold()
+
+
+def _nearest(word: str, columns: Sequence[str]) -> str:
+    plain = {_plain(column): column for column in columns}
+    close = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=0.5)
+    return _quoted(plain[close[0]]) if close else "to one of them"
+
+
+def _quoted(column: str) -> str:
+    return f"'{column}'" if re.search(r"\s", column) else column
+
+
+def _explain_missing(
+    columns: Sequence[str], data: DataConfig, candidates: Sequence[Sequence[ColumnNeed]], notes: Notes
+) -> None:
+    wanted = []
+    for alternative in candidates:
+        lacking = [need for need in alternative if need.required and not column_for(need, columns, data, alternative)]
+        wanted.append((alternative, lacking))
+    fewest = min(wanted, key=lambda pair: (len(pair[1]) / len(pair[0]), len(pair[1])))
+    hints = []
+    for need in fewest[1]:
+        close = [column for guess in need.guesses if (column := _nearest(guess, columns)) != "to one of them"]
+        hints.append(f"{need.flag} {close[0] if close else 'COLUMN'}")
+    do = f"Set {' '.join(hints)}."
+    if len(candidates) > 1:
+        shapes = [" + ".join(need.name for need in each if need.required) for each in candidates]
+        do += f" This task learns from: {'; or '.join(shapes)}."
+    if _looks_headless(columns):
+        do += " The first line of the file must name the columns."
+    what = " and ".join(need.name.replace("_", " ") for need in fewest[1])
+    notes.error(f"no column for the {what} was found", f"the columns {name_values(columns)}", do)
+
+
+def _looks_headless(columns: Sequence[str]) -> bool:
+    return any(len(column) > 40 or re.fullmatch(r"[-+]?[\d.]+", column) for column in columns)

@@ -1,0 +1,272 @@
+"""From a recipe to three clean tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import DataError, Problem, raise_problems
+from ..recipe import Recipe
+from .cells import Cells, Column, Mask
+from .chat import read_chats
+from .columns import column_for, find_column, map_columns
+from .cutting import cut_rows, sample_rows
+from .labels import LabelShape, find_shape, flat_labels, read_labels, sort_labels
+from .need import ColumnNeed, Needs
+from .notes import Notes, count_rows, name_values
+from .raw import Raw
+from .reading import read_source
+from .splits import SPLIT_NAMES, ProblemType, Splits
+from .texts import read_text
+from .tokens import check_lengths, read_words
+
+# A cut needs rows for each part, and a few to learn from.
+_LEAST_ROWS = 8
+_FEW_ROWS = 100
+
+
+@dataclass
+class _Read:
+    """What is known while the splits are read."""
+
+    recipe: Recipe
+    notes: Notes
+    needs: tuple[ColumnNeed, ...] = ()
+    shape: LabelShape | None = None
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def load_splits(recipe: Recipe, needs: Needs, whole: bool = True) -> Splits:
+    """Read, map, check and cut the data of ``recipe`` for a task that has ``needs``.
+
+    ``recipe.data.dataset`` is resolved (see :func:`resolve_dataset`). Deterministic in the files,
+    the recipe's data section and its seed. With ``whole=False`` only the head of a huge CSV, JSON
+    or Parquet file is read, enough to find what is wrong with its columns in a second; checks that
+    need every row are left out then. Raises :class:`DataError` with every problem found.
+    """
+    notes = Notes()
+    raws = _read_all(recipe, notes, whole)
+    raise_problems(DataError, notes.problems)
+    read = _Read(recipe, notes)
+    tables = {name: (raw, raw.tables[split]) for name, (raw, split) in raws.items()}
+    main = tables["train"][1]
+    read.needs = map_columns(main.column_names, recipe.data, needs, notes)
+    raise_problems(DataError, notes.problems)
+    mapping = {need.name: str(column_for(need, main.column_names, recipe.data, read.needs)) for need in read.needs}
+    complete = all(raw.complete for raw, _ in tables.values())
+    clean = {name: _clean_split(name, raw, table, mapping, read, complete) for name, (raw, table) in tables.items()}
+    raise_problems(DataError, notes.problems)
+    found = {name: table for name, table in clean.items() if table is not None}
+    labels = _find_labels(found, mapping, read, complete)
+    raise_problems(DataError, notes.problems)
+    source = _describe(recipe, raws, found)
+    source["dropped"] = read.dropped
+    cut = _cut(found, labels, recipe, notes)
+    raise_problems(DataError, notes.problems)
+    source["cut"] = cut
+    if recipe.data.max_rows:
+        rows = sample_rows(found["train"], recipe.data.max_rows, recipe.seed)
+        found["train"] = found["train"].take(pa.array(rows))
+    _check_sizes(found, labels, notes)
+    problem_type: ProblemType | None = read.shape.problem_type if read.shape else None
+    return Splits(
+        found["train"],
+        found["validation"],
+        found["test"],
+        mapping,
+        labels,
+        problem_type,
+        notes.warnings,
+        source,
+        complete,
+    )
+
+
+def _read_all(recipe: Recipe, notes: Notes, whole: bool) -> dict[str, tuple[Raw, str]]:
+    """For each split that is given, what holds it and under which name."""
+    data = recipe.data
+    found: dict[str, tuple[Raw, str]] = {}
+    main = read_source(str(data.dataset), data, notes, "data.dataset", whole)
+    if main is not None:
+        found = {name: (main, name) for name in SPLIT_NAMES if name in main.tables}
+        if "train" not in found:
+            notes.error(
+                "the data set has no training rows",
+                f"the splits {name_values(main.tables)}",
+                "Give the training rows with --dataset, the others with --validation-dataset and --test-dataset.",
+            )
+    for name, word in (("validation", data.validation_dataset), ("test", data.test_dataset)):
+        if not word:
+            continue
+        raw = read_source(word, data, notes, f"data.{name}_dataset", whole)
+        if raw is None:
+            continue
+        order = (name, "test" if name == "validation" else "validation", "train")
+        found[name] = (raw, next(split for split in order if split in raw.tables))
+    return found
+
+
+def _clean_split(
+    name: str, raw: Raw, table: pa.Table, mapping: dict[str, str], read: _Read, complete: bool
+) -> pa.Table | None:
+    """One split with canonical columns, without the rows that miss a value. None after an error."""
+    notes, cells = read.notes, {}
+    for need in read.needs:
+        own = find_column(mapping[need.name], table.column_names)
+        if own is None:
+            notes.error(
+                f"the {name} data has no column {mapping[need.name]!r}, which the training data has",
+                f"the columns {name_values(table.column_names)}",
+                f"Rename its column to {mapping[need.name]!r}.",
+                f"data.{name}_dataset" if getattr(read.recipe.data, f"{name}_dataset", None) else "data.dataset",
+            )
+            continue
+        column = Column(own, name, table.column(own), raw.typed, need.option)
+        found = _read_column(need, column, read)
+        if found is not None:
+            cells[need.name] = found
+    if "tokens" in cells and "tags" in cells:
+        check_lengths(cells["tokens"], cells["tags"], name, (mapping["tokens"], mapping["tags"]), notes)
+    if len(cells) < len(read.needs):
+        return None
+    return _drop_missing(name, table.num_rows, cells, read)
+
+
+def _read_column(need: ColumnNeed, column: Column, read: _Read) -> Cells | None:
+    notes = read.notes
+    if need.kind in ("text", "prompt", "completion"):
+        return read_text(column, notes)
+    if need.kind in ("tokens", "tags"):
+        return read_words(column, notes)
+    if need.kind == "messages":
+        return read_chats(column, notes)
+    if column.split == "train":
+        read.shape = find_shape(column, read.recipe.data.problem_type, notes)
+    return read_labels(column, read.shape, notes) if read.shape else None
+
+
+def _drop_missing(name: str, rows: int, cells: dict[str, Cells], read: _Read) -> pa.Table:
+    missing: Mask = np.zeros(rows, dtype=bool)
+    counts = {}
+    for canonical, found in cells.items():
+        if found.missing.any():
+            counts[canonical] = int(found.missing.sum())
+            missing |= found.missing
+    table = pa.table({canonical: found.values for canonical, found in cells.items()})
+    if missing.any():
+        read.dropped[name] = counts
+        reasons = " and ".join(f"{count:,} without {canonical}" for canonical, count in counts.items())
+        read.notes.warn(
+            f"{count_rows(int(missing.sum()))} of the {name} data were left out",
+            reasons,
+            "Fill them in if they matter.",
+        )
+        table = table.filter(pa.array(~missing))
+    if table.num_rows == 0:
+        read.notes.error(
+            f"no rows of the {name} data can be used",
+            f"{count_rows(rows)}, each without a value in {name_values(cells)}",
+            "Give rows that have all of them.",
+        )
+    return table
+
+
+def _find_labels(tables: dict[str, pa.Table], mapping: dict[str, str], read: _Read, complete: bool) -> list[str] | None:
+    """The class names, after the checks that concern all splits."""
+    notes = read.notes
+    name = next((name for name in ("label", "tags") if name in mapping), None)
+    if name is None or (read.shape and read.shape.problem_type == "regression"):
+        if name and read.shape and complete and pc.count_distinct(tables["train"]["label"]).as_py() < 2:
+            notes.error(
+                f"the numbers in {mapping[name]!r} are all the same",
+                f"{tables['train']['label'][0].as_py():g}",
+                "Give rows with different numbers, or set --label-column.",
+                "data.label_column",
+            )
+        return None
+    known = {split: pc.value_counts(flat_labels(table[name].combine_chunks())) for split, table in tables.items()}
+    counts = {
+        split: dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
+        for split, found in known.items()
+    }
+    labels = sort_labels(counts["train"])
+    if complete and len(labels) < 2:
+        word = "label" if name == "label" else "tag"
+        rows = count_rows(tables["train"].num_rows)
+        notes.error(
+            f"the column {mapping[name]!r} must hold at least two different {word}s",
+            f"only {labels[0]!r} in {rows}" if labels else f"none in {rows}",
+            f"Add rows of another class, or name another column with --{name}-column.",
+            f"data.{name}_column",
+        )
+    for split, found in counts.items():
+        unseen = sort_labels(set(found) - set(labels))
+        if complete and unseen:
+            notes.error(
+                f"the {split} data has labels that the training data never shows",
+                f"{name_values(f'{label} ({count_rows(found[label])})' for label in unseen)}",
+                "Add training rows with these labels, mend their spelling, or leave those rows out.",
+                f"data.{name}_column",
+            )
+    return labels
+
+
+def _cut(tables: dict[str, pa.Table], labels: list[str] | None, recipe: Recipe, notes: Notes) -> list[str]:
+    """Cut the splits that are not given off ``tables["train"]``; their names."""
+    sizes = {"validation": recipe.data.validation_size, "test": recipe.data.test_size}
+    parts = {name: share for name, share in sizes.items() if name not in tables}
+    train = tables["train"]
+    least = max(_LEAST_ROWS, len(labels or ()) + len(parts)) if parts else 2
+    if train.num_rows < least:
+        notes.error(
+            f"at least {least} rows are needed" + (f" to cut {' and '.join(parts)} rows off" if parts else ""),
+            count_rows(train.num_rows),
+            "Add rows" + (f", or give --{next(iter(parts))}-dataset." if parts else "."),
+        )
+        return []
+    if sum(parts.values()) >= 1:
+        notes.error(
+            "the validation and test parts must leave training rows",
+            f"{' + '.join(f'{share:g}' for share in parts.values())} of all rows",
+            "Set a smaller --validation-size or --test-size.",
+            "data.validation_size",
+        )
+        return []
+    if parts:
+        rows = cut_rows(train, parts, recipe.seed)
+        for name, numbers in rows.items():
+            tables[name] = train.take(pa.array(numbers))
+    return list(parts)
+
+
+def _check_sizes(tables: dict[str, pa.Table], labels: list[str] | None, notes: Notes) -> None:
+    rows = tables["train"].num_rows
+    if rows < _FEW_ROWS:
+        notes.warn(
+            "there is little to learn from",
+            f"{count_rows(rows)} for training and {count_rows(tables['test'].num_rows)} for the test",
+            "Scores will be rough; add rows if you can.",
+        )
+
+
+def _describe(recipe: Recipe, raws: dict[str, tuple[Raw, str]], tables: dict[str, pa.Table]) -> dict[str, Any]:
+    main = raws["train"][0]
+    given = {"validation": recipe.data.validation_dataset, "test": recipe.data.test_dataset}
+    return {
+        "uri": recipe.data.dataset,
+        **{f"{name}_uri": uri for name, uri in given.items() if uri},
+        "format": main.format,
+        "encoding": main.origin.get("encoding"),
+        "digest": main.origin.get("digest"),
+        "licence": main.origin.get("licence"),
+        "columns": raws["train"][0].tables[raws["train"][1]].column_names,
+        "rows": {name: raw.tables[split].num_rows for name, (raw, split) in raws.items()},
+        "splits": list(tables),
+    }
+
+
+__all__ = ["Problem", "load_splits"]
