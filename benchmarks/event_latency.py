@@ -64,7 +64,14 @@ def main() -> None:
             raw[str(rate)] = [round(float(each), 2) for each in latencies[:2000]]
             say(f"{rate}/s done")
     print(table(["events", "n", "p50 ms", "p95 ms", "p99 ms"], rows))
-    finish("event_latency", figures, {"p95 at 1000/s": (figures["rate1000.p95_ms"], "<=", 250.0)}, raw, options.out, options.quick)
+    finish(
+        "event_latency",
+        figures,
+        {"p95 at 1000/s": (figures["rate1000.p95_ms"], "<=", 250.0)},
+        raw,
+        options.out,
+        options.quick,
+    )
 
 
 if __name__ == "__main__":

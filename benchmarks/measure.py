@@ -67,11 +67,16 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows under headings, aligned."""
     texts = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [list(headings), *texts]) for column in range(len(headings))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [list(headings), *texts]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in [list(headings), *texts]
+    ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def finish(name: str, figures: Mapping[str, float], goals: Mapping[str, Goal], raw: Any, out: Path, quick: bool) -> None:
+def finish(
+    name: str, figures: Mapping[str, float], goals: Mapping[str, Goal], raw: Any, out: Path, quick: bool
+) -> None:
     """Write the raw samples and end with the one JSON line."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}{'-quick' if quick else ''}.json"

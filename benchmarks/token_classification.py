@@ -43,7 +43,11 @@ def hand_written(seed: int, epochs: int, precision: str, model_dir: Path) -> dic
 
     def collate(rows: list[dict[str, Any]]) -> Any:
         batch = tokenizer(
-            [row["tokens"] for row in rows], is_split_into_words=True, padding=True, truncation=True, return_tensors="pt"
+            [row["tokens"] for row in rows],
+            is_split_into_words=True,
+            padding=True,
+            truncation=True,
+            return_tensors="pt",
         )
         labels = torch.full(batch["input_ids"].shape, -100)
         for number, row in enumerate(rows):
@@ -136,12 +140,16 @@ def main() -> None:
                 say(f"seed {seed} {name}: F1 {found[name][0]:.4f}, {found[name][1]:.1f} s")
             for name, (f1, seconds) in found.items():
                 rows.append([seed, name, 100 * f1, seconds])
-            raw.append({"seed": seed, **{name: {"f1": f1, "seconds": seconds} for name, (f1, seconds) in found.items()}})
+            raw.append(
+                {"seed": seed, **{name: {"f1": f1, "seconds": seconds} for name, (f1, seconds) in found.items()}}
+            )
     ratios = [each["hand-written"]["seconds"] / each["ours"]["seconds"] for each in raw]
     gains = [100 * (each["ours"]["f1"] - each["hand-written"]["f1"]) for each in raw]
     speed, low, high = median_interval(ratios)
     print(table(["seed", "contestant", "F1 points", "seconds"], rows))
-    print(f"hand-written / ours, seconds: {speed:.2f} ({low:.2f} to {high:.2f}); F1 difference: {np.mean(gains):+.2f} points")
+    print(
+        f"hand-written / ours, seconds: {speed:.2f} ({low:.2f} to {high:.2f}); F1 difference: {np.mean(gains):+.2f} points"
+    )
     figures = {
         "f1_gain_points": float(np.mean(gains)), "seconds_ratio": speed, "seconds_ratio_low": low,
         "ours_f1": float(np.mean([each["ours"]["f1"] for each in raw])),

@@ -46,7 +46,13 @@ def option_rows(kind: str) -> list[str]:
     for flag in flags(kind):
         if flag.section != section:
             section = flag.section
-            lines += ["", f"### {SECTION_TITLES[section]}", "", "| option | recipe field | default | |", "|---|---|---|---|"]
+            lines += [
+                "",
+                f"### {SECTION_TITLES[section]}",
+                "",
+                "| option | recipe field | default | |",
+                "|---|---|---|---|",
+            ]
         names = ", ".join(f"`--{name}`" for name in flag.names)
         choices = f" One of: {', '.join(flag.choices)}." if flag.choices else ""
         many = " May be given several times, or with commas." if flag.many else ""
@@ -64,7 +70,9 @@ def command_rows(group: click.Group, prefix: str = "lepton") -> list[str]:
             rows += command_rows(command, f"{prefix} {name}")
         elif not command.hidden:
             arguments = " ".join(
-                parameter.make_metavar(click.Context(command)) for parameter in command.params if isinstance(parameter, click.Argument)
+                parameter.make_metavar(click.Context(command))
+                for parameter in command.params
+                if isinstance(parameter, click.Argument)
             )
             rows.append(f"| `{f'{prefix} {name} {arguments}'.strip()}` | {cell(command.get_short_help_str(200))} |")
     return rows
