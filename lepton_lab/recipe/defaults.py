@@ -1,0 +1,63 @@
+"""Values that a recipe leaves open, by task and method, each with its reason.
+
+One table. The learning rates come from ``benchmarks/learning_rates.py``, which prints the
+grid behind them; whoever changes one runs it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class _Default:
+    learning_rate: float
+    batch_size: int
+    reason: str
+
+
+_FULL = "full fine-tuning moves every weight, so small steps keep what pre-training learnt"
+_LORA = "LoRA starts from zero and moves few weights, so it needs larger steps than full fine-tuning"
+
+_TABLE = {
+    ("text-classification", "none"): _Default(5e-5, 32, _FULL),
+    ("text-classification", "lora"): _Default(5e-4, 32, _LORA),
+    ("token-classification", "none"): _Default(1e-4, 16, _FULL),
+    ("token-classification", "lora"): _Default(1e-3, 16, _LORA),
+    ("text-generation", "none"): _Default(5e-5, 4, _FULL),
+    ("text-generation", "lora"): _Default(5e-4, 4, _LORA),
+}
+# Tasks of third parties: cautious values.
+_OTHER = {"none": _Default(5e-5, 16, _FULL), "lora": _Default(3e-4, 16, _LORA)}
+
+
+def defaults(task: str, method: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """(values, reasons) by field of ``train`` for a task and a PEFT method (``none``, ``lora``)."""
+    found = _TABLE.get((task, method)) or _OTHER[method]
+    values = {
+        "learning_rate": found.learning_rate,
+        "per_device_train_batch_size": found.batch_size,
+        "per_device_eval_batch_size": 2 * found.batch_size,
+    }
+    reasons = {
+        "learning_rate": found.reason,
+        "per_device_train_batch_size": f"the usual size for {task}",
+        "per_device_eval_batch_size": "evaluation keeps no gradients, so twice the training batch fits",
+    }
+    return values, reasons
+
+
+def resolve_defaults(recipe: Recipe) -> Recipe:
+    """``recipe`` with every open value of ``train`` filled in; what was set stays."""
+    if recipe.kind != "train":
+        return recipe
+    values, _ = defaults(str(recipe.task), recipe.peft.method)
+    train = recipe.train
+    values["per_device_eval_batch_size"] = 2 * (
+        train.per_device_train_batch_size or values["per_device_train_batch_size"]
+    )
+    update = {name: value for name, value in values.items() if getattr(train, name) is None}
+    return recipe.model_copy(update={"train": train.model_copy(update=update)})
