@@ -1,0 +1,131 @@
+/** The charts of a training run: which curves, and how they are named. */
+
+import type { RunRecord } from '../live/record';
+import { formatName, formatNumber } from './format';
+import type { Drawing, Figure } from './plot';
+import type { Theme } from './theme';
+
+export interface Curve {
+  /** Name of the series. */
+  name: string;
+  label: string;
+  /** Evaluations are few and far between: their points are marked. */
+  marked?: boolean;
+}
+
+export interface Chart {
+  title: string;
+  curves(record: RunRecord): Curve[];
+  empty: string;
+  /** For numbers that only make sense from zero up. */
+  fromZero?: boolean;
+  /** Numbers without a curve, shown in the heading. */
+  also?(record: RunRecord): Figure[];
+}
+
+const only =
+  (...curves: Curve[]) =>
+  (record: RunRecord): Curve[] =>
+    curves.filter(curve => record.series.has(curve.name));
+
+const NOT_QUALITY = /^eval_(loss|runtime|.*per_second|steps?|.*seconds|.*_ms|model_preparation_time)$/;
+
+/** Evaluation metrics, the plainest first, as many as can be told apart. */
+function evaluationCurves(record: RunRecord): Curve[] {
+  return [...record.series.keys()]
+    .filter(name => name.startsWith('eval_') && !NOT_QUALITY.test(name))
+    .sort((a, b) => rank(a) - rank(b))
+    .slice(0, 3)
+    .map(name => ({ name, label: formatName(name.slice('eval_'.length)), marked: true }));
+}
+
+const KNOWN = ['accuracy', 'f1', 'macro_f1', 'precision', 'recall', 'r2', 'perplexity'];
+
+function rank(name: string): number {
+  const at = KNOWN.indexOf(name.slice('eval_'.length));
+  return at < 0 ? KNOWN.length : at;
+}
+
+export const TRAINING_CHARTS: readonly Chart[] = [
+  {
+    title: 'Loss',
+    curves: only({ name: 'loss', label: 'train' }, { name: 'eval_loss', label: 'evaluation', marked: true }),
+    empty: 'The first step is on its way'
+  },
+  { title: 'Evaluation', curves: evaluationCurves, empty: 'Not evaluated yet' },
+  {
+    title: 'Learning rate',
+    curves: only({ name: 'learning_rate', label: '' }),
+    empty: ' ',
+    fromZero: true
+  },
+  {
+    title: 'Throughput',
+    curves: record =>
+      only({ name: 'tokens_per_second', label: 'tokens/s' })(record).length > 0
+        ? only({ name: 'tokens_per_second', label: 'tokens/s' })(record)
+        : only({ name: 'samples_per_second', label: 'samples/s' })(record),
+    empty: ' ',
+    fromZero: true,
+    also: record =>
+      record.series.has('tokens_per_second') && record.latest('samples_per_second') !== null
+        ? [{ label: 'samples/s', value: formatNumber(record.latest('samples_per_second') ?? NaN), series: 0 }]
+        : []
+  },
+  {
+    title: 'Memory',
+    curves: only({ name: 'memory_mb', label: 'MB' }, { name: 'gpu_memory_mb', label: 'GPU MB' }),
+    empty: ' ',
+    fromZero: true
+  }
+];
+
+/** What a chart shows of a record now. */
+export function drawCurves(chart: Chart, record: RunRecord): Drawing {
+  const curves = chart.curves(record);
+  const figures: Figure[] = curves.map((curve, i) => ({
+    label: curve.label,
+    value: formatNumber(record.latest(curve.name) ?? NaN),
+    series: curves.length > 1 || curve.marked ? i + 1 : 0,
+    mark: curve.marked ? 'dots' : 'line'
+  }));
+  return {
+    figures: [...figures, ...(chart.also?.(record) ?? [])],
+    description: describe(curves, record),
+    empty: curves.length > 0 ? '' : chart.empty,
+    traces: theme => curves.map((curve, i) => trace(curve, record, theme, i)),
+    layout: () => ({
+      xaxis: { unifiedhovertitle: { text: 'step %{x:,}' }, tickformat: ',d', rangemode: 'nonnegative' },
+      ...(chart.fromZero ? { yaxis: { rangemode: 'tozero' } } : {})
+    })
+  };
+}
+
+function trace(curve: Curve, record: RunRecord, theme: Theme, i: number): Record<string, unknown> {
+  const series = record.series.get(curve.name) ?? { steps: [], values: [] };
+  const color = theme.series[i % theme.series.length];
+  const few = series.steps.length <= 1;
+  return {
+    type: 'scatter',
+    mode: curve.marked || few ? 'lines+markers' : 'lines',
+    name: curve.label,
+    x: series.steps.slice(),
+    y: series.values.slice(),
+    line: { color, width: 1.75 },
+    marker: { color, size: 6, symbol: ['circle', 'diamond', 'square', 'triangle-up'][i % 4] },
+    hovertemplate: curve.label ? `${curve.label} %{y:.4~g}<extra></extra>` : '%{y:.4~g}<extra></extra>'
+  };
+}
+
+function describe(curves: Curve[], record: RunRecord): string {
+  const parts = curves.map(curve => {
+    const series = record.series.get(curve.name);
+    if (!series || series.steps.length === 0) {
+      return '';
+    }
+    const last = series.steps.length - 1;
+    const name = curve.label || formatName(curve.name);
+    return `${name} ${formatNumber(series.values[0])} at step ${series.steps[0]}, ${formatNumber(series.values[last])} at step ${series.steps[last]}.`;
+  });
+  return parts.join(' ') || 'No points yet.';
+}

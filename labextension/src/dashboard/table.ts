@@ -1,0 +1,82 @@
+/** Tables of plain values. */
+
+import { make, type Child } from './element';
+import { formatName, formatNumber } from './format';
+
+/** A value in a few words. */
+export function formatValue(value: unknown): string {
+  if (value === null || value === undefined || value === '') {
+    return '–';
+  }
+  if (typeof value === 'number') {
+    return formatNumber(value);
+  }
+  if (typeof value === 'boolean') {
+    return value ? 'yes' : 'no';
+  }
+  if (typeof value === 'string') {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    return value.map(formatValue).join(', ');
+  }
+  return Object.entries(value as Record<string, unknown>)
+    .map(([key, each]) => `${formatName(key)} ${formatValue(each)}`)
+    .join(', ');
+}
+
+export interface Column {
+  title: string;
+  /** Numbers stand to the right, under each other. */
+  isNumber?: boolean;
+}
+
+/** A table; `marked` rows are the ones picked. */
+export function makeTable(
+  caption: string,
+  columns: readonly Column[],
+  rows: readonly { cells: readonly Child[]; marked?: boolean; faint?: boolean }[]
+): HTMLElement {
+  const kind = (i: number): Record<string, string> => (columns[i].isNumber ? { class: 'lepton-number' } : {});
+  return make(
+    'div',
+    { class: 'lepton-table-frame', tabindex: '0', role: 'group', 'aria-label': caption },
+    make(
+      'table',
+      { class: 'lepton-table' },
+      make('caption', {}, caption),
+      make(
+        'thead',
+        {},
+        make('tr', {}, ...columns.map((column, i) => make('th', { scope: 'col', ...kind(i) }, column.title)))
+      ),
+      make(
+        'tbody',
+        {},
+        ...rows.map(row =>
+          make(
+            'tr',
+            { class: row.marked ? 'lepton-row-marked' : row.faint ? 'lepton-row-faint' : '' },
+            ...row.cells.map((cell, i) => make('td', kind(i), cell))
+          )
+        )
+      )
+    )
+  );
+}
+
+/** Names and values under each other; nested ones as text. */
+export function makeList(values: Record<string, unknown>): HTMLElement {
+  return make(
+    'dl',
+    { class: 'lepton-list' },
+    ...Object.entries(values).flatMap(([name, value]) => [
+      make('dt', {}, formatName(name)),
+      make('dd', {}, formatValue(value))
+    ])
+  );
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
