@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .frames import frames
 from .loading import load_splits
 from .need import ColumnNeed, Needs
+from .resolving import resolve_dataset
 from .splits import ProblemType, Splits
 
-__all__ = ["ColumnNeed", "Needs", "ProblemType", "Splits", "load_splits"]
+__all__ = ["ColumnNeed", "Needs", "ProblemType", "Splits", "frames", "load_splits", "resolve_dataset"]

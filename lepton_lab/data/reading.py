@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
-
+from ..errors import RequestError
 from ..recipe import DataConfig
+from .files import read_path
+from .hub import read_hub
 from .notes import Notes
 from .raw import Raw
+from .tabling import clean_header, plain_table
 
 
 def read_source(word: str, data: DataConfig, notes: Notes, where: str, whole: bool) -> Raw | None:
     """The tables behind ``file:``, ``sample:`` or ``hub:``. None after an error."""
+    if word.startswith("hub:"):
+        return read_hub(word, data, notes, where)
     if word.startswith("sample:"):
-        from .. import samples
+        return _read_sample(word, notes, where)
+    if word.startswith("var:"):
+        notes.error(f"{word} was not resolved", "", "Use lepton_lab.data.resolve_dataset first.", where)
+        return None
+    return read_path(Path(word.removeprefix("file:")), data, notes, where, whole)
 
-        found = samples.load(word.removeprefix("sample:"))
-        return Raw(dict(found.splits), "sample", True, {"digest": found.digest, "licence": found.licence})
-    path = Path(word.removeprefix("file:"))
-    if path.suffix == ".parquet":
-        return Raw({"train": pa.parquet.read_table(path)}, "parquet")
-    return Raw({"train": pa.csv.read_csv(path)}, "csv")
+
+def _read_sample(word: str, notes: Notes, where: str) -> Raw | None:
+    from .. import samples
+
+    try:
+        sample = samples.load(word.removeprefix("sample:"))
+    except RequestError as error:
+        notes.problems.extend(error.problems)
+        return None
+    tables = {split: clean_header(plain_table(table), notes, where, word) for split, table in sample.splits.items()}
+    return Raw(tables, "sample", True, {"digest": sample.digest, "licence": sample.licence})
