@@ -68,7 +68,7 @@ def column_for(
     if word:
         return find_column(str(word), columns)
     taken = {find_column(str(getattr(data, other.option, None) or ""), columns) for other in alternative}
-    for guess in need.guesses or (need.name,):
+    for guess in need.guesses:
         found = find_column(guess, columns)
         if found is not None and found not in taken:
             return found

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ..errors import DataError, Problem, raise_problems
+from ..errors import DataError, raise_problems
 from ..recipe import Recipe
 from .cells import Cells, Column, Mask
 from .chat import read_chats
+from .classes import find_classes
 from .columns import column_for, find_column, map_columns
 from .cutting import cut_rows, sample_rows
-from .labels import LabelShape, find_shape, flat_labels, read_labels, sort_labels
+from .labels import LabelShape, find_shape, read_labels
 from .need import ColumnNeed, Needs
 from .notes import Notes, count_rows, name_values
+from .prompts import find_joined, join_input
 from .raw import Raw
 from .reading import read_source
 from .splits import SPLIT_NAMES, ProblemType, Splits
@@ -38,6 +39,7 @@ class _Read:
     needs: tuple[ColumnNeed, ...] = ()
     shape: LabelShape | None = None
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    joined: tuple[str, ...] = ()
 
 
 def load_splits(recipe: Recipe, needs: Needs, whole: bool = True) -> Splits:
@@ -57,11 +59,13 @@ def load_splits(recipe: Recipe, needs: Needs, whole: bool = True) -> Splits:
     read.needs = map_columns(main.column_names, recipe.data, needs, notes)
     raise_problems(DataError, notes.problems)
     mapping = {need.name: str(column_for(need, main.column_names, recipe.data, read.needs)) for need in read.needs}
+    read.joined = find_joined(mapping, main, recipe, notes)
     complete = all(raw.complete for raw, _ in tables.values())
+    tables = _drop_unlabelled(tables, mapping, read)
     clean = {name: _clean_split(name, raw, table, mapping, read, complete) for name, (raw, table) in tables.items()}
     raise_problems(DataError, notes.problems)
     found = {name: table for name, table in clean.items() if table is not None}
-    labels = _find_labels(found, mapping, read, complete)
+    labels = find_classes(found, mapping, read.shape, notes, complete)
     raise_problems(DataError, notes.problems)
     source = _describe(recipe, raws, found)
     source["dropped"] = read.dropped
@@ -110,6 +114,34 @@ def _read_all(recipe: Recipe, notes: Notes, whole: bool) -> dict[str, tuple[Raw,
     return found
 
 
+def _drop_unlabelled(
+    tables: dict[str, tuple[Raw, pa.Table]], mapping: dict[str, str], read: _Read
+) -> dict[str, tuple[Raw, pa.Table]]:
+    """Without the splits of a public data set whose labels are held back; they are cut instead."""
+    kept = {}
+    for name, (raw, table) in tables.items():
+        own = find_column(mapping.get("label", ""), table.column_names)
+        asked = getattr(read.recipe.data, f"{name}_dataset", None)
+        if (
+            name != "train"
+            and own
+            and not asked
+            and _holds_nothing(Column(own, name, table.column(own), raw.typed, ""))
+        ):
+            read.notes.warn(
+                f"the {name} data has no labels",
+                count_rows(table.num_rows),
+                f"{name.capitalize()} rows are cut from the training data instead.",
+            )
+            continue
+        kept[name] = (raw, table)
+    return kept
+
+
+def _holds_nothing(column: Column) -> bool:
+    return column.kind == "empty" or column.values.null_count == len(column.values)
+
+
 def _clean_split(
     name: str, raw: Raw, table: pa.Table, mapping: dict[str, str], read: _Read, complete: bool
 ) -> pa.Table | None:
@@ -125,7 +157,10 @@ def _clean_split(
                 f"data.{name}_dataset" if getattr(read.recipe.data, f"{name}_dataset", None) else "data.dataset",
             )
             continue
-        column = Column(own, name, table.column(own), raw.typed, need.option)
+        values = table.column(own)
+        if need.name in read.joined:
+            values = join_input(values, table, raw)
+        column = Column(own, name, values, raw.typed, need.option)
         found = _read_column(need, column, read)
         if found is not None:
             cells[need.name] = found
@@ -173,46 +208,6 @@ def _drop_missing(name: str, rows: int, cells: dict[str, Cells], read: _Read) ->
             "Give rows that have all of them.",
         )
     return table
-
-
-def _find_labels(tables: dict[str, pa.Table], mapping: dict[str, str], read: _Read, complete: bool) -> list[str] | None:
-    """The class names, after the checks that concern all splits."""
-    notes = read.notes
-    name = next((name for name in ("label", "tags") if name in mapping), None)
-    if name is None or (read.shape and read.shape.problem_type == "regression"):
-        if name and read.shape and complete and pc.count_distinct(tables["train"]["label"]).as_py() < 2:
-            notes.error(
-                f"the numbers in {mapping[name]!r} are all the same",
-                f"{tables['train']['label'][0].as_py():g}",
-                "Give rows with different numbers, or set --label-column.",
-                "data.label_column",
-            )
-        return None
-    known = {split: pc.value_counts(flat_labels(table[name].combine_chunks())) for split, table in tables.items()}
-    counts = {
-        split: dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
-        for split, found in known.items()
-    }
-    labels = sort_labels(counts["train"])
-    if complete and len(labels) < 2:
-        word = "label" if name == "label" else "tag"
-        rows = count_rows(tables["train"].num_rows)
-        notes.error(
-            f"the column {mapping[name]!r} must hold at least two different {word}s",
-            f"only {labels[0]!r} in {rows}" if labels else f"none in {rows}",
-            f"Add rows of another class, or name another column with --{name}-column.",
-            f"data.{name}_column",
-        )
-    for split, found in counts.items():
-        unseen = sort_labels(set(found) - set(labels))
-        if complete and unseen:
-            notes.error(
-                f"the {split} data has labels that the training data never shows",
-                f"{name_values(f'{label} ({count_rows(found[label])})' for label in unseen)}",
-                "Add training rows with these labels, mend their spelling, or leave those rows out.",
-                f"data.{name}_column",
-            )
-    return labels
 
 
 def _cut(tables: dict[str, pa.Table], labels: list[str] | None, recipe: Recipe, notes: Notes) -> list[str]:
@@ -267,6 +262,3 @@ def _describe(recipe: Recipe, raws: dict[str, tuple[Raw, str]], tables: dict[str
         "rows": {name: raw.tables[split].num_rows for name, (raw, split) in raws.items()},
         "splits": list(tables),
     }
-
-
-__all__ = ["Problem", "load_splits"]

@@ -14,7 +14,7 @@ class ColumnNeed:
 
     ``name`` is the canonical name in :class:`~lepton_lab.data.Splits`; ``option`` is the recipe
     field (``text_column``) that names the user's column; without it the first of ``guesses`` that
-    the data has is taken.
+    the data has is taken, and without guesses only the option gives it.
     """
 
     name: str
