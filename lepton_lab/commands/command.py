@@ -1,0 +1,172 @@
+"""Click, in our manner: help in sections with examples first, the nearest name for a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import click
+
+from ..errors import Problem
+
+
+class HelpAsked(click.ClickException):
+    """``--help`` was given; the message is the help."""
+
+
+class WrongWord(click.UsageError):
+    """A name that does not exist; ``problem`` says which one may have been meant."""
+
+    def __init__(self, problem: Problem, context: click.Context) -> None:
+        super().__init__(str(problem), context)
+        self.problem = problem
+
+
+def words_alike(word: str) -> str:
+    """Option and command names with underscores are the same names."""
+    return word.replace("_", "-")
+
+
+class SectionOption(click.Option):
+    """An option with a section in the help; ``advanced`` ones show under ``--help-all`` only.
+
+    ``once`` says that giving it a second time makes no sense, which completion respects.
+    """
+
+    def __init__(self, *args: Any, section: str = "Options", advanced: bool = False, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.section = section
+        self.advanced = advanced
+
+
+def option(*names: str, **attributes: Any) -> SectionOption:
+    """An option of a command: ``option("--json", is_flag=True, help=…)``."""
+    return SectionOption(list(names), **attributes)
+
+
+def json_option(help: str = "Print JSON.") -> SectionOption:
+    """``--json``."""
+    return option("--json", "as_json", is_flag=True, help=help, section="Output")
+
+
+class LeptonCommand(click.Command):
+    """A command whose help begins with what to type."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
+        attributes.setdefault("context_settings", {"token_normalize_func": words_alike, "max_content_width": 100})
+        super().__init__(*args, **attributes)
+        self.examples = tuple(examples)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """``--help``, which hands its text to the seat instead of printing it."""
+        return _help_option("--help", "-h", show_all=False)
+
+    def own_params(self) -> list[click.Parameter]:
+        """The parameters without those of the help."""
+        return list(self.params)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The parameters, with ``--help-all`` where something is folded away."""
+        params = [*self.own_params(), _help_option("--help", "-h", show_all=False)]
+        if any(getattr(each, "advanced", False) for each in params):
+            params.append(_help_option("--help-all", show_all=True))
+        return params
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and name the nearest option for one that does not exist."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            names = [name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
+            raise WrongWord(unknown("option", error.option_name, names), ctx) from None
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Usage, purpose, examples, options."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_examples(formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def format_examples(self, formatter: click.HelpFormatter) -> None:
+        """The examples, as they are typed."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(textwrap.indent(line, " " * formatter.current_indent) + "\n")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options grouped by section; advanced ones folded away."""
+        show_all = bool(ctx.meta.get("lepton.help_all"))
+        sections: dict[str, list[tuple[str, str]]] = {}
+        folded = 0
+        for each in self.get_params(ctx):
+            record = each.get_help_record(ctx)
+            if record is None:
+                continue
+            if getattr(each, "advanced", False) and not show_all:
+                folded += 1
+                continue
+            sections.setdefault(getattr(each, "section", "Options"), []).append(record)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows, col_max=34)
+        if folded:
+            formatter.write_paragraph()
+            formatter.write_text(f"{folded} options for rare cases are folded away: {ctx.command_path} --help-all")
+
+
+class LeptonGroup(LeptonCommand, click.Group):
+    """A group that names the nearest command, and lists its commands in the order they were added."""
+
+    command_class = LeptonCommand
+
+    def __init__(self, *args: Any, chapters: Mapping[str, Sequence[str]] | None = None, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.chapters = dict(chapters or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the help."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names."""
+        word = words_alike(str(args[0]))
+        if word not in self.commands and not ctx.resilient_parsing and not word.startswith("-"):
+            raise WrongWord(unknown("command", str(args[0]), self.commands), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands by chapter, then the options."""
+        chapters = self.chapters or {"Commands": list(self.commands)}
+        for title, names in chapters.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(90)) for name in names])
+        super().format_options(ctx, formatter)
+
+
+def unknown(what: str, word: str, known: Iterable[str]) -> Problem:
+    """What to say of a name that does not exist, with the nearest that does."""
+    plain = {name.lstrip("-"): name for name in known}
+    bare = words_alike(word.lstrip("-"))
+    close = difflib.get_close_matches(bare, plain, n=1, cutoff=0.5)
+    if not close:  # half of a long name: --weight for --weight-decay
+        close = sorted((name for name in plain if bare and (name.startswith(bare) or bare in name)), key=len)[:1]
+    do = f"Did you mean {plain[close[0]]}?" if close else f"The {what}s are listed by --help."
+    return Problem(f"there is no {what} {word}", do=do)
+
+
+@cache
+def _help_option(*names: str, show_all: bool) -> SectionOption:
+    def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            ctx.meta["lepton.help_all"] = show_all
+            raise HelpAsked(ctx.get_help())
+
+    text = "Show every option." if show_all else "Show this help."
+    return option(*names, is_flag=True, is_eager=True, expose_value=False, callback=show, help=text, section="Help")

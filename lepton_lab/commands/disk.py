@@ -1,0 +1,138 @@
+"""What this product keeps on disk, and what of it can go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import places
+from ..record import RunFolder, read_json, run_folders
+
+_DAY_SECONDS = 86_400.0
+# A run folder that is being written has this age at most.
+_LEFTOVER_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """One thing on disk. ``what``: checkpoints, run, data, cache, leftover, sample. ``can_go``: prune takes it."""
+
+    what: str
+    name: str
+    path: Path
+    bytes: int
+    can_go: bool
+    why: str
+
+
+def disk_uses(older_than_days: float | None = None, runs: Iterable[RunFolder] = ()) -> list[DiskUse]:
+    """Everything that takes room, the largest first.
+
+    Can go: checkpoints of runs that succeeded (their model stays), caches, written data frames that no
+    run refers to, leftovers of crashes; and whole runs that are named or ended ``older_than_days`` ago.
+    Nothing of a run that has not ended can go, nor a run that an unfinished one builds on.
+    """
+    named = {folder.run for folder in runs}
+    folders = list(run_folders())
+    living_parents = {folder.header().get("parent") for folder in folders if folder.final() is None}
+    found: list[DiskUse] = []
+    for folder in folders:
+        found += _uses_of_run(folder, folder.run in named, older_than_days, folder.run in living_parents)
+    found += _data_uses(folders)
+    found += _children(places.cache_dir(), "cache", True, "made again when needed")
+    found += _children(places.samples_dir(), "sample", False, "samples stay")
+    if places.runs_dir().is_dir():
+        for path in places.runs_dir().glob(".new-*"):
+            if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
+                found.append(DiskUse("leftover", path.name, path, size_of(path), True, "a submission that crashed"))
+    return sorted((each for each in found if each.bytes), key=lambda each: -each.bytes)
+
+
+def free(uses: Iterable[DiskUse]) -> int:
+    """Delete what can go; returns bytes freed. A run that came back to life in between is left alone."""
+    freed = 0
+    for each in uses:
+        if not each.can_go:
+            continue
+        if each.what == "run":
+            if RunFolder(each.path).final() is None:
+                continue
+            # Renamed first: a reader sees the whole run or none.
+            gone = each.path.with_name(f".old-{each.path.name}")
+            each.path.rename(gone)
+            shutil.rmtree(gone)
+        elif each.path.is_dir() and not each.path.is_symlink():
+            shutil.rmtree(each.path)
+        else:
+            each.path.unlink(missing_ok=True)
+        freed += each.bytes
+    return freed
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of everything in a folder; a hard link counts once."""
+    if path.is_symlink() or path.is_file():
+        return path.lstat().st_size
+    seen: dict[tuple[int, int], int] = {}
+    for parent, _, names in os.walk(path):
+        for name in names:
+            try:
+                about = os.lstat(os.path.join(parent, name))
+            except FileNotFoundError:
+                continue  # gone while we looked
+            seen[about.st_dev, about.st_ino] = about.st_size
+    return sum(seen.values())
+
+
+def _uses_of_run(
+    folder: RunFolder, is_named: bool, older_than_days: float | None, is_needed: bool
+) -> Iterator[DiskUse]:
+    header = read_json(folder.path / "run.json") or {}
+    final = folder.final()
+    title = f"{folder.run} {header.get('kind', '')} {header.get('name') or ''}".strip()
+    total = size_of(folder.path)
+    if final is None:
+        yield DiskUse("run", title, folder.path, total, False, "has not ended")
+        return
+    age_days = (time.time() - float(final["ended"])) / _DAY_SECONDS
+    is_old = older_than_days is not None and age_days >= older_than_days
+    if is_needed:
+        yield DiskUse("run", title, folder.path, total, False, "another run waits for it")
+        return
+    if is_named or is_old:
+        yield DiskUse("run", title, folder.path, total, True, "named" if is_named else f"ended {age_days:.0f} days ago")
+        return
+    checkpoints = 0
+    for attempt in folder.attempts():
+        path = attempt.path / "checkpoints"
+        if path.is_dir():
+            size = size_of(path)
+            checkpoints += size
+            done = final["status"] == "succeeded"
+            why = "the model is finished" if done else f"the run {final['status']}: they may be needed to resume"
+            yield DiskUse("checkpoints", f"{title} attempt {attempt.number}", path, size, done, why)
+    yield DiskUse(
+        "run", title, folder.path, total - checkpoints, False, f"{final['status']}; its model and record stay"
+    )
+
+
+def _data_uses(folders: list[RunFolder]) -> Iterator[DiskUse]:
+    recipes = "\n".join(
+        (folder.path / "recipe.yaml").read_text(encoding="utf-8")
+        for folder in folders
+        if (folder.path / "recipe.yaml").is_file()
+    )
+    for path in sorted(places.data_dir().iterdir()) if places.data_dir().is_dir() else []:
+        is_used = path.name in recipes
+        is_fresh = time.time() - path.stat().st_mtime < _LEFTOVER_SECONDS
+        why = "a run refers to it" if is_used else "written just now" if is_fresh else "no run refers to it"
+        yield DiskUse("data", path.name, path, size_of(path), not is_used and not is_fresh, why)
+
+
+def _children(folder: Path, what: str, can_go: bool, why: str) -> Iterator[DiskUse]:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        yield DiskUse(what, path.name, path, size_of(path), can_go, why)

@@ -1,0 +1,131 @@
+"""Recipe fields as click options, and back. The schema is the only list; nothing is repeated here."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .command import LeptonCommand, SectionOption
+from .values import FieldValue
+
+if TYPE_CHECKING:
+    from ..recipe import Flag
+
+SECTION_TITLES = {
+    "": "The run",
+    "data": "Data",
+    "train": "Training",
+    "peft": "Parameter-efficient fine-tuning",
+    "compile": "Compilation",
+    "benchmark": "Measurement",
+    "resources": "Place and patience",
+}
+
+
+class RecipeCommand(LeptonCommand):
+    """A command with one option a recipe field of ``kind``. The schema is read when it is needed."""
+
+    def __init__(self, *args: Any, kind: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.kind = kind
+
+    def own_params(self) -> list[click.Parameter]:
+        """Arguments, recipe options, then the command's own options."""
+        own = super().own_params()
+        arguments = [each for each in own if isinstance(each, click.Argument)]
+        rest = [each for each in own if not isinstance(each, click.Argument)]
+        return [*arguments, *recipe_options(self.kind), *rest]
+
+
+@cache
+def recipe_options(kind: str) -> tuple[SectionOption, ...]:
+    """One click option a field. Values stay text: the recipe checks them, all at once."""
+    from ..recipe import flags
+
+    return tuple(_option(flag) for flag in flags(kind))
+
+
+def given_values(kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Recipe path → value of the options that were given; they are taken out of ``parameters``."""
+    from ..recipe import flags
+
+    values = {}
+    for flag in flags(kind):
+        value = parameters.pop(_parameter_name(flag), None)
+        if value is None or value == ():
+            continue
+        values[flag.path] = [part for text in value for part in _split(text)] if flag.many else value
+    return values
+
+
+def set_values(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """``("train.optim=sgd",)`` as path → value; values are YAML."""
+    import yaml
+
+    values = {}
+    for each in assignments:
+        path, equals, text = each.partition("=")
+        if not equals or not path.strip():
+            raise click.UsageError(f"--set takes PATH=VALUE, got {each!r}. For example: --set train.optim=sgd")
+        try:
+            values[path.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise click.UsageError(f"The value of --set {path} is not YAML, got {text!r}.") from None
+    return values
+
+
+def _option(flag: Flag) -> SectionOption:
+    attributes: dict[str, Any] = {
+        "help": _help(flag),
+        "section": SECTION_TITLES.get(flag.section, flag.section.title()),
+        "advanced": flag.advanced,
+        "default": None,
+    }
+    if flag.value_type == "bool":
+        names = [f"--{name}/--no-{name}" for name in flag.names]
+    else:
+        names = [f"--{name}" for name in flag.names]
+        metavar = "|".join(flag.choices) or None
+        attributes.update(type=FieldValue(flag), multiple=flag.many, metavar=metavar)
+    return SectionOption([*names, _parameter_name(flag)], **attributes)
+
+
+def _parameter_name(flag: Flag) -> str:
+    return "field_" + flag.path.replace(".", "__")
+
+
+def _help(flag: Flag) -> str:
+    notes = []
+    bounds = _bounds(flag.path)
+    if bounds:
+        notes.append(bounds)
+    if flag.many:
+        notes.append("repeat, or use commas")
+    default = flag.default
+    if default is not None and default not in ([], "") and "Default:" not in flag.help:
+        if isinstance(default, bool):
+            shown = "yes" if default else "no"
+        else:
+            shown = ",".join(map(str, default)) if isinstance(default, list) else str(default)
+        notes.append(f"default: {shown}")
+    return flag.help + (f"  [{'; '.join(notes)}]" if notes else "")
+
+
+def _bounds(path: str) -> str:
+    from ..recipe import Recipe
+
+    model: Any = Recipe
+    *sections, name = path.split(".")
+    for section in sections:
+        model = model.model_fields[section].annotation
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    found = []
+    for rule in model.model_fields[name].metadata:
+        found += [f"{sign} {getattr(rule, key):g}" for key, sign in signs.items() if hasattr(rule, key)]
+    return ", ".join(found)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,133 @@
+"""``train``, ``compile``, ``benchmark``: from words to a recipe to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import Problem, RequestError
+from .command import json_option, option
+from .fields import RecipeCommand, given_values, set_values
+from .results import Started, Text
+from .seat import seat_of
+from .values import FileValue, OneOf, RunValue
+
+
+def _own_options() -> list[click.Parameter]:
+    section = "This command"
+    wait = "Wait for the end, or return at once. Default: wait in a shell and where nobody watches."
+    interrupt = "What Ctrl-C (or interrupting the kernel) does. Default: cancel in a shell, detach in a notebook."
+    return [
+        option(
+            "-f",
+            "--file",
+            "file",
+            type=FileValue(endings=(".yaml", ".yml")),
+            section=section,
+            help="A recipe in YAML; options win.",
+        ),
+        option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="PATH=VALUE",
+            section=section,
+            help="Any field of the recipe by its path; the value is YAML.",
+        ),
+        option(
+            "--show-recipe", is_flag=True, section=section, help="Print the resolved recipe as YAML; start nothing."
+        ),
+        option("--wait/--no-wait", "wait", default=None, section=section, help=wait),
+        option(
+            "--on-interrupt", type=OneOf("detach", "cancel"), metavar="detach|cancel", section=section, help=interrupt
+        ),
+        json_option("Print one line of JSON at the end; progress goes to stderr."),
+    ]
+
+
+def _run_argument() -> click.Argument:
+    return click.Argument(["parent"], type=RunValue(kinds=("train",)), required=False, metavar="[RUN]")
+
+
+def _callback(kind: str) -> Callable[..., Started | Text]:
+    @click.pass_context
+    def start(context: click.Context, **parameters: Any) -> Started | Text:
+        return _start(kind, context, parameters)
+
+    return start
+
+
+def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Started | Text:
+    from .. import lab
+    from ..recipe import build_recipe, recipe_from_yaml
+
+    seat = seat_of(context)
+    values = {**given_values(kind, parameters), **set_values(parameters["assignments"])}
+    yaml_text = _yaml_text(parameters["file"], seat.cell_body)
+    if kind != "train":
+        parent = parameters["parent"]
+        if parent is None and (yaml_text is None or "parent" not in yaml_text):
+            parent = "last"
+        if parent is not None:
+            values["parent"] = lab.resolve_run(parent).run
+    if parameters["show_recipe"]:
+        return Text(lab.plan(kind, values, seat.namespace, yaml_text).to_yaml())
+    recipe = build_recipe(kind, values) if yaml_text is None else recipe_from_yaml(yaml_text, values, kind)
+    run = lab.submit(recipe, seat.namespace)
+    return Started(run, parameters["wait"], parameters["as_json"], parameters["on_interrupt"])
+
+
+def _yaml_text(file: str | None, cell_body: str | None) -> str | None:
+    if file is None:
+        return cell_body
+    if cell_body is not None:
+        raise RequestError(Problem("a recipe comes from one place", "--file and a cell body", "Leave one of them out."))
+    path = Path(file).expanduser()
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise RequestError(Problem("there is no such recipe file", str(path), "Check --file.", where="file")) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(Problem(f"the recipe file {path} cannot be read", str(error), where="file")) from None
+
+
+train = RecipeCommand(
+    "train",
+    kind="train",
+    callback=_callback("train"),
+    params=_own_options(),
+    short_help="Fine-tune a model on your data.",
+    help="Fine-tune a model on your data. The run goes on without you; its curves and checkpoints are kept.",
+    examples=[
+        "lepton train --task text-classification --model sample:minilm --dataset reviews.csv",
+        "lepton train --task token-classification --model sample:minilm --dataset sample:addresses \\",
+        "    --epochs 10 --batch-size 16 --lr 2e-5 --output-dir model",
+        "lepton train --task text-generation --model sample:smollm2 --dataset sample:faq --peft lora",
+        "lepton train -f recipe.yaml --lr 1e-4",
+    ],
+)
+
+compile = RecipeCommand(
+    "compile",
+    kind="compile",
+    callback=_callback("compile"),
+    params=[_run_argument(), *_own_options()],
+    short_help="Make a trained model fast, and prove that it answers the same.",
+    help="Make a trained model fast, and prove that it answers the same. RUN is a training run (default: last); "
+    "if it is not over yet, this queues behind it.",
+    examples=["lepton compile last", "lepton compile last --backend openvino --precision bf16 --tolerance 0.3"],
+)
+
+benchmark = RecipeCommand(
+    "benchmark",
+    kind="benchmark",
+    callback=_callback("benchmark"),
+    params=[_run_argument(), *_own_options()],
+    short_help="Measure latency, throughput and memory of a model.",
+    help="Measure latency (p50, p95, p99), throughput and memory of a model, beside the uncompiled one. "
+    "RUN is a training run (default: last); its newest compilation is measured.",
+    examples=["lepton benchmark last", "lepton benchmark last --batch-sizes 1,8,32 --lengths 64"],
+)

@@ -1,0 +1,141 @@
+"""``%lepton`` and ``%%lepton``: the command tree in a cell, with completion and help."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+from .commands import Seat, cli, run_words
+from .commands.command import words_alike
+from .commands.results import EventFeed, Shown, Started, ending
+from .errors import Problem, RequestError
+from .lab import Run
+
+PROGRAM = "%lepton"
+_QUESTION = re.compile(r"^(\s*)%%?lepton((?:\s+[\w-]+)*?)\s*\?{1,2}\s*$")
+
+
+def register(ip: Any) -> None:
+    """Give this IPython the magics, their completion and ``%lepton train?``. Doing it again is harmless."""
+    from .completer import Completer
+
+    magics = _Magics(ip)
+    ip.register_magic_function(magics.lepton, "line_cell", "lepton")
+    ip.Completer.custom_matchers[:] = [
+        each for each in ip.Completer.custom_matchers if getattr(each, "matcher_identifier", "") != Completer.identifier
+    ]
+    ip.Completer.custom_matchers.insert(0, Completer(ip).matcher())
+    transformers = ip.input_transformers_cleanup
+    transformers[:] = [each for each in transformers if getattr(each, "__name__", "") != ask_for_help.__name__]
+    transformers.append(ask_for_help)
+
+
+def ask_for_help(lines: list[str]) -> list[str]:
+    """``%lepton train?`` as ``%lepton train --help``; ``??`` shows every option.
+
+    Only where all words name a command, so that a question to ``predict`` stays a question.
+    """
+    if len(lines) != 1:
+        return lines
+    found = _QUESTION.match(lines[0])
+    if found is None:
+        return lines
+    command: Any = cli
+    words = found.group(2).split()
+    for word in words:
+        command = getattr(command, "commands", {}).get(words_alike(word))
+        if command is None:
+            return lines
+    help_word = (
+        "--help-all" if "??" in lines[0] and words[:1] and words[0] in ("train", "compile", "benchmark") else "--help"
+    )
+    return [f"{found.group(1)}{PROGRAM} {' '.join([*words, help_word])}\n"]
+
+
+class ShownRun(Run):
+    """A run whose view is already under the cell that started it; shown again by a later cell."""
+
+    def __init__(self, run: Run, ip: Any) -> None:
+        super().__init__(run.folder)
+        self._ip = ip
+        self._shown_in = ip.execution_count
+
+    def _ipython_display_(self) -> None:
+        if self._ip.execution_count != self._shown_in:
+            from .widgets import show_run
+
+            show_run(Run(self.folder), wait=False)
+
+
+class _Magics:
+    def __init__(self, ip: Any) -> None:
+        self._ip = ip
+
+    def lepton(self, line: str, cell: str | None = None) -> Any:
+        """Lepton Lab: fine-tune, compile and measure transformers.
+
+        %lepton train --task text-classification --model sample:minilm --dataset reviews
+        %lepton compile last
+        %lepton benchmark last
+        answer = %lepton predict last "A fine film."
+
+        %%lepton train
+        task: text-classification      # the body is a recipe in YAML; options of the first line win
+
+        Help: %lepton, %lepton --help, %lepton train?
+        """
+        namespace = self._ip.user_ns
+        seat = Seat(program=PROGRAM, namespace=namespace, cell_body=cell, say=print_line)
+        words = split_line(line)
+        if cell is not None and not words:
+            raise RequestError(Problem("a cell needs a command", "none", "For example: %%lepton train"))
+        if cell is not None and words[0] not in ("train", "compile", "benchmark"):
+            do = f"Use one percent sign: %lepton {line}"
+            raise RequestError(Problem("a cell body is a recipe for train, compile or benchmark", repr(words[0]), do))
+        return self._shown(run_words(words, seat))
+
+    def _shown(self, result: Any) -> Any:
+        """Show what has a face of its own; the rest is the cell's value, which IPython shows."""
+        if isinstance(result, Started):
+            return self._show_run(result)
+        if isinstance(result, EventFeed):
+            return list(result)
+        if isinstance(result, Shown) and result.as_json:
+            return result.plain()
+        return result
+
+    def _show_run(self, started: Started) -> Any:
+        from .widgets import show_run
+
+        if started.as_json:
+            if started.wait:
+                started.run.wait().raise_for_status()
+                return ending(started.run)
+            return {"run": started.run.id, "status": "queued" if started.is_new else started.run.status}
+        try:
+            show_run(started.run, wait=started.wait)
+        except KeyboardInterrupt:
+            if started.on_interrupt == "cancel":
+                started.run.cancel()
+            raise
+        return ShownRun(started.run, self._ip)
+
+
+def split_line(line: str) -> list[str]:
+    """The words of a magic line, quoted as in a shell. Backslashes are kept: they begin Windows paths."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    lexer.escape = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise RequestError(
+            Problem("a quotation mark is not closed", line.strip(), "Close it, or use the other kind.")
+        ) from None
+
+
+def print_line(text: str) -> None:
+    """A passing line under the cell."""
+    print(text)
