@@ -18,8 +18,10 @@ def find_classes(
 ) -> list[str] | None:
     """The class names, after the checks that concern all splits."""
     name = next((name for name in ("label", "tags") if name in mapping), None)
-    if name is None or (shape and shape.problem_type == "regression"):
-        if name and shape and complete and pc.count_distinct(tables["train"]["label"]).as_py() < 2:
+    if name is None or name not in tables.get("train", pa.table({})).column_names or not tables["train"].num_rows:
+        return None
+    if shape and shape.problem_type == "regression":
+        if complete and pc.count_distinct(tables["train"]["label"]).as_py() < 2:
             notes.error(
                 f"the numbers in {mapping[name]!r} are all the same",
                 f"{tables['train']['label'][0].as_py():g}",
@@ -27,7 +29,11 @@ def find_classes(
                 "data.label_column",
             )
         return None
-    known = {split: pc.value_counts(flat_labels(table[name].combine_chunks())) for split, table in tables.items()}
+    known = {
+        split: pc.value_counts(flat_labels(table[name].combine_chunks()))
+        for split, table in tables.items()
+        if name in table.column_names
+    }
     counts = {
         split: dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
         for split, found in known.items()

@@ -16,8 +16,9 @@ Mapping = dict[str, str]
 def map_columns(columns: Sequence[str], data: DataConfig, needs: Needs, notes: Notes) -> tuple[ColumnNeed, ...]:
     """The alternative of ``needs`` that fits, reduced to the needs that ``columns`` can meet.
 
-    Use :func:`column_for` to get each need's column. Empty when nothing fits; then ``notes`` has
-    the problems, each naming the columns that exist.
+    Use :func:`column_for` to get each need's column. When nothing fits, ``notes`` has the problems,
+    each naming the columns that exist, and what was found of the nearest alternative is returned, so
+    that those columns can be checked too.
     """
     known = {need.option: need for alternative in needs for need in alternative}
     named = [option for option in known if getattr(data, option, None)]
@@ -57,7 +58,8 @@ def map_columns(columns: Sequence[str], data: DataConfig, needs: Needs, notes: N
             return tuple(need for need in alternative if column_for(need, columns, data, alternative))
     if not wrong:
         _explain_missing(columns, data, candidates, notes)
-    return ()
+    nearest = max(candidates, key=lambda each: sum(bool(column_for(need, columns, data, each)) for need in each))
+    return tuple(need for need in nearest if column_for(need, columns, data, nearest))
 
 
 def column_for(

@@ -57,25 +57,23 @@ def load_splits(recipe: Recipe, needs: Needs, whole: bool = True) -> Splits:
     tables = {name: (raw, raw.tables[split]) for name, (raw, split) in raws.items()}
     main = tables["train"][1]
     read.needs = map_columns(main.column_names, recipe.data, needs, notes)
-    raise_problems(DataError, notes.problems)
     mapping = {need.name: str(column_for(need, main.column_names, recipe.data, read.needs)) for need in read.needs}
     read.joined = find_joined(mapping, main, recipe, notes)
     complete = all(raw.complete for raw, _ in tables.values())
     tables = _drop_unlabelled(tables, mapping, read)
-    clean = {name: _clean_split(name, raw, table, mapping, read, complete) for name, (raw, table) in tables.items()}
-    raise_problems(DataError, notes.problems)
+    clean = {name: _clean_split(name, raw, table, mapping, read) for name, (raw, table) in tables.items()}
     found = {name: table for name, table in clean.items() if table is not None}
+    # What is wrong with one column does not hide what is wrong with another.
     labels = find_classes(found, mapping, read.shape, notes, complete)
+    _check_rows(found, labels, recipe, notes)
     raise_problems(DataError, notes.problems)
     source = _describe(recipe, raws, found)
     source["dropped"] = read.dropped
-    cut = _cut(found, labels, recipe, notes)
-    raise_problems(DataError, notes.problems)
-    source["cut"] = cut
+    source["cut"] = _cut(found, recipe)
     if recipe.data.max_rows:
         rows = sample_rows(found["train"], recipe.data.max_rows, recipe.seed)
         found["train"] = found["train"].take(pa.array(rows))
-    _check_sizes(found, labels, notes)
+    _warn_of_few(found, notes)
     problem_type: ProblemType | None = read.shape.problem_type if read.shape else None
     return Splits(
         found["train"],
@@ -142,10 +140,11 @@ def _holds_nothing(column: Column) -> bool:
     return column.kind == "empty" or column.values.null_count == len(column.values)
 
 
-def _clean_split(
-    name: str, raw: Raw, table: pa.Table, mapping: dict[str, str], read: _Read, complete: bool
-) -> pa.Table | None:
-    """One split with canonical columns, without the rows that miss a value. None after an error."""
+def _clean_split(name: str, raw: Raw, table: pa.Table, mapping: dict[str, str], read: _Read) -> pa.Table | None:
+    """One split with canonical columns, without the rows that miss a value.
+
+    Columns with an error are left out; None when every one has one.
+    """
     notes, cells = read.notes, {}
     for need in read.needs:
         own = find_column(mapping[need.name], table.column_names)
@@ -166,7 +165,7 @@ def _clean_split(
             cells[need.name] = found
     if "tokens" in cells and "tags" in cells:
         check_lengths(cells["tokens"], cells["tags"], name, (mapping["tokens"], mapping["tags"]), notes)
-    if len(cells) < len(read.needs):
+    if not cells:
         return None
     return _drop_missing(name, table.num_rows, cells, read)
 
@@ -210,19 +209,9 @@ def _drop_missing(name: str, rows: int, cells: dict[str, Cells], read: _Read) ->
     return table
 
 
-def _cut(tables: dict[str, pa.Table], labels: list[str] | None, recipe: Recipe, notes: Notes) -> list[str]:
-    """Cut the splits that are not given off ``tables["train"]``; their names."""
-    sizes = {"validation": recipe.data.validation_size, "test": recipe.data.test_size}
-    parts = {name: share for name, share in sizes.items() if name not in tables}
-    train = tables["train"]
-    least = max(_LEAST_ROWS, len(labels or ()) + len(parts)) if parts else 2
-    if train.num_rows < least:
-        notes.error(
-            f"at least {least} rows are needed" + (f" to cut {' and '.join(parts)} rows off" if parts else ""),
-            count_rows(train.num_rows),
-            "Add rows" + (f", or give --{next(iter(parts))}-dataset." if parts else "."),
-        )
-        return []
+def _check_rows(tables: dict[str, pa.Table], labels: list[str] | None, recipe: Recipe, notes: Notes) -> None:
+    """Whether there are rows enough to learn from, after the parts that must be cut."""
+    parts = _parts(tables, recipe)
     if sum(parts.values()) >= 1:
         notes.error(
             "the validation and test parts must leave training rows",
@@ -230,15 +219,35 @@ def _cut(tables: dict[str, pa.Table], labels: list[str] | None, recipe: Recipe, 
             "Set a smaller --validation-size or --test-size.",
             "data.validation_size",
         )
-        return []
+    if "train" not in tables or not tables["train"].num_rows:
+        return
+    least = max(_LEAST_ROWS, len(labels or ()) + len(parts)) if parts else 2
+    if tables["train"].num_rows < least:
+        notes.error(
+            f"at least {least} training rows are needed"
+            + (f", because {' and '.join(parts)} rows are cut off" if parts else ""),
+            str(tables["train"].num_rows),
+            "Add rows" + (f", or give --{next(iter(parts))}-dataset." if parts else "."),
+        )
+
+
+def _parts(tables: dict[str, pa.Table], recipe: Recipe) -> dict[str, float]:
+    """The splits that are not given, with their share of the rows."""
+    sizes = {"validation": recipe.data.validation_size, "test": recipe.data.test_size}
+    return {name: share for name, share in sizes.items() if name not in tables}
+
+
+def _cut(tables: dict[str, pa.Table], recipe: Recipe) -> list[str]:
+    """Cut the splits that are not given off ``tables["train"]``; their names."""
+    parts = _parts(tables, recipe)
     if parts:
-        rows = cut_rows(train, parts, recipe.seed)
-        for name, numbers in rows.items():
+        train = tables["train"]
+        for name, numbers in cut_rows(train, parts, recipe.seed).items():
             tables[name] = train.take(pa.array(numbers))
     return list(parts)
 
 
-def _check_sizes(tables: dict[str, pa.Table], labels: list[str] | None, notes: Notes) -> None:
+def _warn_of_few(tables: dict[str, pa.Table], notes: Notes) -> None:
     rows = tables["train"].num_rows
     if rows < _FEW_ROWS:
         notes.warn(
