@@ -40,12 +40,13 @@ def defaults(task: str, method: str) -> tuple[dict[str, Any], dict[str, str]]:
     values = {
         "learning_rate": found.learning_rate,
         "per_device_train_batch_size": found.batch_size,
-        "per_device_eval_batch_size": 2 * found.batch_size,
+        "per_device_eval_batch_size": _eval_batch(task, found.batch_size),
     }
     reasons = {
         "learning_rate": found.reason,
         "per_device_train_batch_size": f"the usual size for {task}",
-        "per_device_eval_batch_size": "evaluation keeps no gradients, so twice the training batch fits",
+        "per_device_eval_batch_size": "evaluation keeps no gradients, so twice the training batch fits, "
+        "except where it scores a whole vocabulary a token",
     }
     return values, reasons
 
@@ -56,8 +57,11 @@ def resolve_defaults(recipe: Recipe) -> Recipe:
         return recipe
     values, _ = defaults(str(recipe.task), recipe.peft.method)
     train = recipe.train
-    values["per_device_eval_batch_size"] = 2 * (
-        train.per_device_train_batch_size or values["per_device_train_batch_size"]
-    )
+    batch = train.per_device_train_batch_size or values["per_device_train_batch_size"]
+    values["per_device_eval_batch_size"] = _eval_batch(str(recipe.task), batch)
     update = {name: value for name, value in values.items() if getattr(train, name) is None}
     return recipe.model_copy(update={"train": train.model_copy(update=update)})
+
+
+def _eval_batch(task: str, batch: int) -> int:
+    return batch if task == "text-generation" else 2 * batch

@@ -6,7 +6,7 @@ Importing this module, or that of any task, imports neither torch nor transforme
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import datasets
     import numpy as np
     import pyarrow as pa
+
+    from ...recipe import Recipe
+    from ..data.collator import PaddedBatch
 
 SPEC_FILE = "lepton.json"
 
@@ -94,13 +97,24 @@ class Task:
         """Canonical rows as ``input_ids``, ``attention_mask``, ``labels`` and ``length`` (tokens)."""
         raise NotImplementedError
 
-    def collator(self, tokenizer: Any, spec: ModelSpec) -> Callable[[Sequence[Features]], dict[str, Any]]:
+    def collator(self, tokenizer: Any, spec: ModelSpec) -> PaddedBatch:
         """What makes a padded batch of tensors of encoded rows, with or without ``labels``."""
         raise NotImplementedError
 
     def model_kwargs(self, spec: ModelSpec) -> dict[str, Any]:
         """Arguments of ``from_pretrained``: ``num_labels``, ``id2label``, ``problem_type`` …"""
         return {}
+
+    def options(self, recipe: Recipe, tokenizer: Any) -> dict[str, Any]:
+        """What of the recipe a trained model must remember (``ModelSpec.options``)."""
+        return {}
+
+    def prepare_model(self, model: Any, tokenizer: Any, spec: ModelSpec) -> None:
+        """Last changes to a loaded model before it learns; may refuse it with a ModelError."""
+
+    def train_rows(self, rows: datasets.Dataset, model: Any, collator: Any, spec: ModelSpec) -> Any:
+        """The rows that training draws from: those encoded, or several packed into one."""
+        return rows
 
     def reduce(self, logits: Any, labels: Any) -> Any:
         """What evaluation keeps of a batch's logits (tensors); the kept form suits :meth:`metrics` too."""

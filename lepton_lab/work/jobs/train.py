@@ -1,0 +1,254 @@
+"""The training job: data, preflight, model, train, save, evaluate."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ... import data
+from ...data import Splits
+from ...errors import DataError, MissingExtra, ModelError, Problem
+from ...recipe import Recipe
+from ...recipe.defaults import defaults, resolve_defaults
+from ...registry import load_task
+from ..context import WorkContext
+from ..data.cache import cached, digest_of_table, digest_of_tokenizer, key_of
+from ..data.preflight import preflight
+from ..models.loading import fetch_model, load_model, load_tokenizer, resolve_max_length
+from ..models.source import read_config
+from ..outputs import deliver
+from ..tasks.task import ModelSpec, Task
+from ..training.checkpoints import is_complete, last_complete
+from ..training.precision import choose_precision
+from ..training.scores import wilson
+
+if TYPE_CHECKING:
+    import datasets
+
+_TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "mlflow": ("mlflow",)}
+
+
+def run(context: WorkContext) -> dict[str, Any]:
+    """Train the recipe's model; the final metrics.
+
+    Raises :class:`~lepton_lab.errors.RequestError` for what the user must mend and
+    :class:`~lepton_lab.work.context.Stopped` when asked to stop.
+    """
+    started = time.perf_counter()
+    context.recipe = recipe = resolve_defaults(context.recipe)
+    _check_trackers(recipe, context)
+    task = load_task(str(recipe.task))
+    context.stage("data")
+    splits = data.load_splits(recipe, task.needs)
+    base = fetch_model(recipe, task, context.events)
+    context.check_stop()
+
+    context.stage("preflight")
+    tokenizer = load_tokenizer(base, recipe.train.trust_remote_code)
+    spec = _spec(context, task, splits, base, tokenizer)
+    encoded = encode_splits(splits, task, tokenizer, spec, base)
+    context.events.report("preflight", preflight(splits, encoded, task, tokenizer, spec))
+    context.check_stop()
+
+    context.stage("model")
+    precision = choose_precision(recipe.train.precision)
+    context.events.log(f"precision {precision.name} on {precision.device}: {precision.reason}")
+    _tell_defaults(context)
+    model = _model(context, task, spec, base, tokenizer, precision)
+    context.check_stop()
+
+    from ..training.loop import Loop
+
+    collator = task.collator(tokenizer, spec)
+    train_rows = task.train_rows(encoded["train"], model, collator, spec)
+    loop = Loop(context, task, spec, precision, encoded, collator, train_rows)
+    trainer = loop.build(model, tokenizer)
+    train_loss = loop.train(trainer, _checkpoint(context))
+    steps, eval_scores = int(trainer.state.global_step), _best_scores(trainer)
+
+    context.stage("save")
+    model = _save(context, trainer.model, tokenizer, spec, splits)
+
+    context.stage("evaluate")
+    metrics: dict[str, Any] = loop.evaluate(trainer, model, "test", "test")
+    metrics |= _judge(metrics, task, splits, encoded, spec)
+    if task.generates:
+        base_model = load_model(base, task, spec, recipe.model_copy(update={"peft": type(recipe.peft)()}), precision)
+        metrics |= {
+            f"base_{name}": value for name, value in loop.evaluate(trainer, base_model.model, "test", "test").items()
+        }
+    metrics |= eval_scores
+    metrics |= {"train_loss": train_loss, "steps": steps, "seconds": round(time.perf_counter() - started, 3)}
+    metrics |= {f"rows_{name}": table.num_rows for name, table in splits.items()}
+    context.events.report("metrics", metrics)
+    if recipe.output_dir:
+        deliver(context.attempt.path / "model", Path(recipe.output_dir))
+        context.events.log(f"the model is in {recipe.output_dir}")
+    return metrics
+
+
+def _spec(context: WorkContext, task: Task, splits: Splits, base: Path, tokenizer: Any) -> ModelSpec:
+    recipe = context.recipe
+    return ModelSpec(
+        task=task.name,
+        problem_type=splits.problem_type,
+        labels=splits.labels,
+        max_length=resolve_max_length(recipe.data.max_length, tokenizer, read_config(base)),
+        mapping=splits.mapping,
+        base_model=str(recipe.model),
+        run=context.folder.run,
+        options=task.options(recipe, tokenizer),
+    )
+
+
+def encode_splits(
+    splits: Splits, task: Task, tokenizer: Any, spec: ModelSpec, base: Path
+) -> dict[str, datasets.Dataset]:
+    """Every split encoded, from the cache where it was encoded before. Raises :class:`DataError`."""
+    tokens = digest_of_tokenizer(base)
+    encoded = {}
+    for name, table in splits.items():
+        key = key_of(
+            task=task.name,
+            version=task.encoding_version,
+            tokenizer=tokens,
+            table=digest_of_table(table),
+            max_length=spec.max_length,
+            labels=spec.labels,
+            problem_type=spec.problem_type,
+            options=spec.options,
+        )
+        encoded[name] = cached(key, lambda table=table: task.encode(table, tokenizer, spec))  # type: ignore[misc]
+        if len(encoded[name]) == 0 and table.num_rows:
+            raise DataError(
+                Problem(
+                    f"no row of the {name} data leaves anything to learn within {spec.max_length} tokens",
+                    f"{table.num_rows} rows",
+                    "Raise --max-length, or shorten the prompts.",
+                    "data.max_length",
+                )
+            )
+    return encoded
+
+
+def _model(context: WorkContext, task: Task, spec: ModelSpec, base: Path, tokenizer: Any, precision: Any) -> Any:
+    from transformers import set_seed
+
+    recipe = context.recipe
+    set_seed(recipe.seed)
+    loaded = load_model(base, task, spec, recipe, precision)
+    model = loaded.model
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    if hasattr(model.config, "use_cache"):
+        model.config.use_cache = False  # nothing to keep between steps, and packing needs it off
+    if loaded.fresh:
+        context.events.log(f"new weights, to be learnt: {', '.join(loaded.fresh)}")
+    task.prepare_model(model, tokenizer, spec)
+    if recipe.peft.method == "lora":
+        from ..training.adapters import add_adapter
+
+        model = add_adapter(model, recipe.peft, task.auto_class, loaded.fresh)
+    learnt, every = (
+        sum(each.numel() for each in model.parameters() if each.requires_grad or not only) for only in (True, False)
+    )
+    context.events.log(f"learning {learnt:,} of {every:,} weights ({100 * learnt / every:.1f} %)")
+    return model
+
+
+def _save(context: WorkContext, model: Any, tokenizer: Any, spec: ModelSpec, splits: Splits) -> Any:
+    """Write model, adapter and splits; the model as it was written (an adapter merged into it)."""
+    import pyarrow.parquet as pq
+
+    attempt = context.attempt.path
+    if context.recipe.peft.method == "lora":
+        from ..training.adapters import merge_adapter
+
+        model.save_pretrained(attempt / "adapter")
+        spec.save(attempt / "adapter")
+        context.publish("adapter", "adapter", attempt / "adapter")
+        model = merge_adapter(model)
+    if hasattr(model.config, "use_cache"):
+        model.config.use_cache = True
+    model.save_pretrained(attempt / "model")
+    tokenizer.save_pretrained(attempt / "model")
+    spec.save(attempt / "model")
+    context.publish("model", "model", attempt / "model")
+    folder = attempt / "splits"
+    folder.mkdir(exist_ok=True)
+    for name, table in splits.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    context.publish("splits", "data", folder)
+    return model
+
+
+def _judge(
+    metrics: dict[str, Any], task: Task, splits: Splits, encoded: dict[str, datasets.Dataset], spec: ModelSpec
+) -> dict[str, Any]:
+    """What the test scores mean: their interval, and what guessing would give."""
+    found: dict[str, Any] = dict(task.baseline(splits.test, spec))
+    if task.main_metric == "accuracy" and "test_accuracy" in metrics:
+        low, high = wilson(metrics["test_accuracy"], len(encoded["test"]))
+        found |= {"test_accuracy_low": low, "test_accuracy_high": high}
+    return found
+
+
+def _best_scores(trainer: Any) -> dict[str, float]:
+    """The validation scores of the checkpoint that was kept."""
+    wanted = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
+    found = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+    picked = [entry for entry in found if entry["step"] == wanted] or found[-1:]
+    skip = ("_runtime", "_per_second", "_preparation_time")
+    return {
+        name: value
+        for entry in picked
+        for name, value in entry.items()
+        if name.startswith("eval_") and not name.endswith(skip)
+    }
+
+
+def _checkpoint(context: WorkContext) -> Path | None:
+    """Where to go on: the newest whole checkpoint of this run, else the one that the recipe names."""
+    found = last_complete(context.folder)
+    named = context.recipe.train.resume_from_checkpoint
+    if found is None and named:
+        found = Path(named).expanduser().absolute()
+        if not (found / "trainer_state.json").is_file():
+            do = "Name a folder checkpoint-N that a training wrote."
+            raise ModelError(Problem("there is no such checkpoint", named, do, "train.resume_from_checkpoint"))
+        if (found / "complete.json").exists() and not is_complete(found):
+            raise ModelError(
+                Problem("the checkpoint is not whole", named, "Name an older one.", "train.resume_from_checkpoint")
+            )
+    if found is not None:
+        context.events.log(f"going on from {found.name} of {found.parent.parent.name}")
+    return found
+
+
+def _tell_defaults(context: WorkContext) -> None:
+    """Say the step size, and why where it is ours."""
+    recipe = context.recipe
+    values, reasons = defaults(str(recipe.task), recipe.peft.method)
+    own = values["learning_rate"] == recipe.train.learning_rate
+    context.events.log(
+        f"learning rate {recipe.train.learning_rate:g}" + (f": {reasons['learning_rate']}" if own else "")
+    )
+    if recipe.train.load_best_model_at_end and recipe.train.eval_strategy != "no":
+        from ..training.arguments import can_pick_best
+
+        if not can_pick_best(recipe):
+            context.events.log(
+                "the last checkpoint is kept, not the best: save and evaluation happen at different steps. "
+                "Set --save-strategy like --eval-strategy.",
+                "warning",
+            )
+
+
+def _check_trackers(recipe: Recipe, context: WorkContext) -> None:
+    for name in recipe.train.report_to:
+        if not any(importlib.util.find_spec(package) for package in _TRACKERS[name]):
+            raise MissingExtra(name, "mlflow" if name == "mlflow" else "all", f"report_to {name}")
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(context.attempt.path / "tensorboard"))

@@ -1,0 +1,49 @@
+"""The folder that a user wants the finished model in. Torch free."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from ..errors import Problem
+from .tasks.task import SPEC_FILE
+
+
+def check_output_dir(path: Path) -> list[Problem]:
+    """Why ``path`` cannot take a model; empty if it can: it is missing, empty, or a model folder of ours."""
+    where = "output_dir"
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        return [Problem("the output folder is not a folder", str(path), "Set --output-dir to another path.", where)]
+    if path.is_dir():
+        contents = sorted(each.name for each in path.iterdir())
+        if contents and SPEC_FILE not in contents:
+            shown = ", ".join(contents[:3]) + (", …" if len(contents) > 3 else "")
+            do = "Set --output-dir to a new folder; only a model that lepton wrote is replaced."
+            return [Problem(f"the output folder {path} holds other files", shown, do, where)]
+    above = next(each for each in path.parents if each.exists())
+    if not os.access(above, os.W_OK):
+        return [Problem("the output folder cannot be written", str(path), "Set --output-dir to another path.", where)]
+    return []
+
+
+def deliver(model: Path, path: Path) -> None:
+    """Copy the model folder to ``path``; readers of an older model there see the old or the new one, whole.
+
+    Raises :class:`~lepton_lab.errors.OutputError` when something else appeared there meanwhile.
+    """
+    from ..errors import OutputError, raise_problems
+
+    raise_problems(OutputError, check_output_dir(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    word = secrets.token_hex(4)
+    fresh, old = path.with_name(f".{path.name}.new-{word}"), path.with_name(f".{path.name}.old-{word}")
+    try:
+        shutil.copytree(model, fresh)
+        if path.exists():
+            path.rename(old)
+        fresh.rename(path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,166 @@
+"""The process that does one attempt of one run: ``python -m lepton_lab.work.worker [--spare]``.
+
+It reads one JSON line on its standard input: ``run_dir``, ``attempt``, ``threads``, ``env``. With
+``--spare`` it first does the heavy imports, says ``ready``, and then waits for that line.
+
+========================  =====================================================================
+SIGTERM                   save at the next step boundary, outcome ``cancelled``
+SIGUSR1                   save a checkpoint now and go on
+end of standard input     the supervisor is gone: save and leave after ``orphan_grace_seconds``
+========================  =====================================================================
+
+The last thing it does is to write the attempt's ``outcome.json``; then it exits with 0.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ..errors import RequestError
+from ..record import AttemptFolder, RunFolder
+from .context import Stopped, WorkContext
+
+_QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "true",
+}
+
+
+def main() -> None:
+    """Read the order, do it, write the outcome."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell is the supervisor's business
+    spare = "--spare" in sys.argv[1:]
+    if spare:
+        from .warming import warm_up
+
+        warm_up()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+    line = _read_line()
+    if not line.strip():
+        return  # a spare that nobody needed
+    order = json.loads(line)
+    os.environ.update(order.get("env") or {})
+    folder = RunFolder(Path(order["run_dir"]))
+    attempt = folder.attempt(int(order["attempt"]))
+    if spare:
+        _redirect(attempt)
+    _run(folder, attempt, int(order["threads"]))
+
+
+def _read_line() -> bytes:
+    """One line of standard input, byte by byte, so that what follows stays unread."""
+    line = bytearray()
+    while byte := os.read(0, 1):
+        line += byte
+        if byte == b"\n":
+            break
+    return bytes(line)
+
+
+def _redirect(attempt: AttemptFolder) -> None:
+    """A spare's output goes to the log of the attempt it now belongs to."""
+    log = os.open(attempt.path / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    os.close(log)
+
+
+def _run(folder: RunFolder, attempt: AttemptFolder, threads: int) -> None:
+    faulthandler.enable()
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    outcome: dict[str, Any]
+    events = attempt.writer("trainer")
+    try:
+        context = WorkContext(folder, attempt, folder.recipe(), events, threads)
+        signal.signal(signal.SIGTERM, lambda *_: context.request_stop())
+        signal.signal(signal.SIGUSR1, lambda *_: context.request_save())
+        _watch_supervisor(context)
+        outcome = {"status": "succeeded", "metrics": _do_job(context)}
+    except Stopped as error:
+        reason = str(error)
+        if reason == "orphaned":
+            message = "its supervisor went away; the next attempt goes on from the last checkpoint"
+            outcome = {"status": "failed", "reason": reason, "message": message}
+        else:
+            outcome = {"status": "cancelled", "reason": "cancelled", "message": "stopped as asked"}
+    except RequestError as error:
+        problems = [problem.to_dict() for problem in error.problems]
+        outcome = {"status": "failed", "reason": "request", "message": str(error), "problems": problems}
+    except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was becomes the outcome
+        traceback.print_exc()
+        outcome = {"status": "failed", "reason": "error", "message": _explain(error)}
+    if outcome["status"] == "failed":
+        events.log(outcome["message"], "error")
+    events.sync()
+    sys.stderr.flush()
+    attempt.write_outcome(outcome.pop("status"), **_finite(outcome))
+
+
+def _do_job(context: WorkContext) -> dict[str, Any]:
+    import torch
+
+    torch.set_num_threads(context.threads)
+    job = importlib.import_module(f"lepton_lab.work.jobs.{context.recipe.kind}")
+    metrics: dict[str, Any] = job.run(context)
+    return metrics
+
+
+def _watch_supervisor(context: WorkContext) -> None:
+    """Stop the job some time after standard input ended."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        context.events.log("the supervisor is gone; this run will save and leave", "warning")
+        timer = threading.Timer(
+            context.recipe.resources.orphan_grace_seconds, context.request_stop, kwargs={"reason": "orphaned"}
+        )
+        timer.daemon = True
+        timer.start()
+
+    threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
+
+
+def _explain(error: Exception) -> str:
+    """One line for people; the traceback is in worker.log."""
+    text = str(error).strip().splitlines()
+    first = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    if (
+        isinstance(error, MemoryError)
+        or "out of memory" in str(error).lower()
+        or "can't allocate" in str(error).lower()
+    ):
+        return f"out of memory ({first}). Set a smaller --batch-size or --max-length, or --gradient-checkpointing."
+    return f"{first} (the traceback is in worker.log)"
+
+
+def _finite(value: Any) -> Any:
+    """``value`` as JSON can hold it: numbers that are none become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return value
+
+
+if __name__ == "__main__":
+    main()
