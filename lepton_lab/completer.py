@@ -36,7 +36,6 @@ class Completer:
         """The matcher to put into ``ip.Completer.custom_matchers``."""
         from IPython.core.completer import SimpleCompletion, context_matcher
 
-        @context_matcher(identifier=self.identifier, priority=200)
         def lepton_matcher(context: Any) -> dict[str, Any]:
             offer = self.offer(context.full_text, context.cursor_line, context.cursor_position)
             if offer is None:
@@ -44,8 +43,8 @@ class Completer:
             completions = [SimpleCompletion(text=text, type="lepton") for text in offer.texts]
             return {"completions": completions, "matched_fragment": offer.fragment, "suppress": True, "ordered": True}
 
-        lepton_matcher.matcher_identifier = self.identifier
-        return lepton_matcher  # type: ignore[no-any-return]
+        matcher: Callable[[Any], Any] = context_matcher(identifier=self.identifier, priority=200)(lepton_matcher)
+        return matcher
 
     def offer(self, text: str, cursor_line: int, cursor_position: int) -> Offer | None:
         """What Tab offers at this place of a cell; None where the cell is not ours."""

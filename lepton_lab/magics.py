@@ -8,11 +8,13 @@ from typing import Any
 
 from .commands import Seat, cli, run_words
 from .commands.command import words_alike
-from .commands.results import EventFeed, Shown, Started, ending
+from .commands.results import Column, EventFeed, Rows, Shown, Started, ending, shorten
 from .errors import Problem, RequestError
 from .lab import Run
 
 PROGRAM = "%lepton"
+# A table of every event of a long run would freeze the page.
+_EVENTS_SHOWN = 100
 _QUESTION = re.compile(r"^(\s*)%%?lepton((?:\s+[\w-]+)*?)\s*\?{1,2}\s*$")
 
 
@@ -100,7 +102,7 @@ class _Magics:
         if isinstance(result, Started):
             return self._show_run(result)
         if isinstance(result, EventFeed):
-            return list(result)
+            return list(result) if result.as_json else event_rows(result)
         if isinstance(result, Shown) and result.as_json:
             return result.plain()
         return result
@@ -134,6 +136,17 @@ def split_line(line: str) -> list[str]:
         raise RequestError(
             Problem("a quotation mark is not closed", line.strip(), "Close it, or use the other kind.")
         ) from None
+
+
+def event_rows(events: EventFeed) -> Rows:
+    """Events as a list that shows the last of them as a table."""
+    from .terminal import event_line
+
+    rows = [{**event, "what": event_line(event)} for event in events]
+    columns = [Column("what", "event", lambda line: shorten(line, 200))]
+    left_out = len(rows) - _EVENTS_SHOWN
+    below = f"{left_out} earlier events are in the list, not in this table." if left_out > 0 else ""
+    return Rows(rows, columns, empty="Nothing has happened yet.", below=below, most_shown=_EVENTS_SHOWN)
 
 
 def print_line(text: str) -> None:

@@ -65,7 +65,7 @@ def version_of(package: str) -> str:
 
 def _python() -> Check:
     found = f"{platform.python_version()} in {sys.prefix}"
-    if sys.version_info[:2] == (3, 11):
+    if platform.python_version_tuple()[:2] == ("3", "11"):
         return Check("Python", True, found)
     return Check("Python", True, found, "Tested whole on 3.11; 3.12 and 3.13 for what needs no torch.")
 

@@ -53,9 +53,8 @@ def _run_argument() -> click.Argument:
 
 
 def _callback(kind: str) -> Callable[..., Started | Text]:
-    @click.pass_context
-    def start(context: click.Context, **parameters: Any) -> Started | Text:
-        return _start(kind, context, parameters)
+    def start(**parameters: Any) -> Started | Text:
+        return _start(kind, click.get_current_context(), parameters)
 
     return start
 

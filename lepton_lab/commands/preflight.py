@@ -42,7 +42,7 @@ def _labels(counts: Mapping[str, int]) -> str:
 
 
 def _counts(counts: Mapping[str, Any]) -> str:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in counts.items():
         if isinstance(value, Mapping):
             flat |= {f"{name} {inner}": each for inner, each in value.items()}

@@ -38,6 +38,13 @@ _HEADLINES = (
 )
 
 
+_SHOWN_KEYS = (
+    *("run", "status", "kind", "task", "model", "created", "name", "tags", "notes", "parent"),
+    *("stage", "reason", "message", "problems", "started", "ended", "seconds"),
+    *("step", "max_steps", "epoch", "epochs", "progress", "metrics", "reports"),
+)
+
+
 def _run_argument(**attributes: Any) -> click.Argument:
     return click.Argument(["run"], type=RunValue(**attributes), required=False, default="last", metavar="[RUN]")
 
@@ -93,9 +100,7 @@ def _show(run: str, as_json: bool) -> Facts:
             }
         )
     recipe = found.recipe
-    keys = ("run", "status", "kind", "task", "model", "created", "name", "tags", "notes", "parent", "stage", "reason")
-    keys += ("message", "problems", "started", "ended", "seconds", "step", "max_steps", "epoch", "epochs", "progress")
-    values = {key: getattr(view, key) for key in (*keys, "metrics", "reports")}
+    values = {key: getattr(view, key) for key in _SHOWN_KEYS}
     values |= {
         "model_dir": str(found.model_dir) if found.model_dir else None,
         "folder": str(folder.path),

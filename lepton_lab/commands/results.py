@@ -37,8 +37,11 @@ class Shown:
     def __str__(self) -> str:
         return self.text()
 
+    def __repr__(self) -> str:
+        return self.text()
 
-class Text(str, Shown):
+
+class Text(Shown, str):
     """A text to show as it is."""
 
     def text(self) -> str:
@@ -48,8 +51,6 @@ class Text(str, Shown):
     def plain(self) -> str:
         """Itself."""
         return str.__str__(self)
-
-    __str__ = str.__str__
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Column:
     show: Callable[[Any], str] = str
 
 
-class Rows(list[dict[str, Any]], Shown):
+class Rows(Shown, list[dict[str, Any]]):
     """A list of objects that is shown as a table."""
 
     def __init__(
@@ -72,8 +73,10 @@ class Rows(list[dict[str, Any]], Shown):
         empty: str = "Nothing.",
         below: str = "",
         as_json: bool = False,
+        most_shown: int | None = None,
     ) -> None:
         super().__init__(rows)
+        self.most_shown = most_shown
         self.columns = tuple(columns)
         self.empty = empty
         self.below = below
@@ -84,7 +87,7 @@ class Rows(list[dict[str, Any]], Shown):
         return [dict(row) for row in self]
 
     def _cells(self) -> Iterator[list[str]]:
-        for row in self:
+        for row in self[-self.most_shown :] if self.most_shown else self:
             yield ["" if row.get(each.key) is None else each.show(row[each.key]) for each in self.columns]
 
     def text(self) -> str:
@@ -105,10 +108,8 @@ class Rows(list[dict[str, Any]], Shown):
         below = f"<p>{html.escape(self.below)}</p>" if self.below else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
 
-    __repr__ = Shown.__str__
 
-
-class Facts(dict[str, Any], Shown):
+class Facts(Shown, dict[str, Any]):
     """One object that is shown as a text of its own."""
 
     def __init__(self, values: Mapping[str, Any], text: str = "", *, as_json: bool = False) -> None:
@@ -124,10 +125,8 @@ class Facts(dict[str, Any], Shown):
         """Its text, or its keys and values."""
         return self._text or pairs_text(self.items())
 
-    __repr__ = Shown.__str__
 
-
-class Answers(list[dict[str, Any]], Shown):
+class Answers(Shown, list[dict[str, Any]]):
     """The answers to some inputs, in their order."""
 
     def __init__(self, answers: Iterable[dict[str, Any]], inputs: Iterable[Any], *, as_json: bool = False) -> None:
@@ -160,8 +159,6 @@ class Answers(list[dict[str, Any]], Shown):
         )
         head = "".join(f"<th {style}>{title}</th>" for title in ("input", "answer", "score"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-    __repr__ = Shown.__str__
 
 
 @dataclass(frozen=True)

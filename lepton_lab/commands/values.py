@@ -16,6 +16,10 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from ..recipe import Flag
 
+    _TextType = click.ParamType[str]
+else:
+    _TextType = click.ParamType  # generic only since click 8.4
+
 _FRAME_TYPES = {
     "pandas": ("DataFrame",),
     "polars": ("DataFrame", "LazyFrame"),
@@ -42,7 +46,7 @@ class Typed:
     given: Mapping[str, str] = field(default_factory=dict)
 
 
-class Value(click.ParamType):
+class Value(_TextType):
     """A text that Tab can complete."""
 
     name = "text"
@@ -142,7 +146,8 @@ class FieldValue(Value):
             return _OFFERS[path](incomplete, typed)
         if path.endswith("_column"):
             return columns(typed)
-        return ()
+        default = self.flag.default
+        return [] if default is None or self.flag.many else [Candidate(str(default), "the default")]
 
 
 def samples(kind: str, prefix: str = "") -> Iterator[Candidate]:
@@ -182,8 +187,10 @@ def columns(typed: Typed) -> Iterator[Candidate]:
     word = typed.given.get("data.dataset", "")
     for name, table in frames(typed.namespace):
         if name == word.removeprefix("var:"):
-            found = getattr(table, "column_names", None) or getattr(table, "columns", ())
-            yield from (Candidate(str(each)) for each in (found if not isinstance(found, Mapping) else ()))
+            names: Any = getattr(table, "column_names", None)
+            if not isinstance(names, list):
+                names = [] if isinstance(names, Mapping) else getattr(table, "columns", [])
+            yield from (Candidate(str(each)) for each in names)
             return
     path = Path(word.removeprefix("file:")).expanduser()
     if path.suffix.lower() in (".csv", ".tsv"):
