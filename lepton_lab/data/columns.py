@@ -6,20 +6,25 @@ import difflib
 import re
 from collections.abc import Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ..recipe import DataConfig
+from .cells import kind_of
 from .need import ColumnNeed, Needs
 from .notes import Notes, name_values
 
-Mapping = dict[str, str]
+_ROWS_LOOKED_AT = 1000
 
 
-def map_columns(columns: Sequence[str], data: DataConfig, needs: Needs, notes: Notes) -> tuple[ColumnNeed, ...]:
-    """The alternative of ``needs`` that fits, reduced to the needs that ``columns`` can meet.
+def map_columns(table: pa.Table, data: DataConfig, needs: Needs, notes: Notes) -> tuple[ColumnNeed, ...]:
+    """The alternative of ``needs`` that fits, reduced to the needs that ``table`` can meet.
 
     Use :func:`column_for` to get each need's column. When nothing fits, ``notes`` has the problems,
     each naming the columns that exist, and what was found of the nearest alternative is returned, so
     that those columns can be checked too.
     """
+    columns = table.column_names
     known = {need.option: need for alternative in needs for need in alternative}
     named = [option for option in known if getattr(data, option, None)]
     unused = sorted(
@@ -57,7 +62,7 @@ def map_columns(columns: Sequence[str], data: DataConfig, needs: Needs, notes: N
         if all(column_for(need, columns, data, alternative) for need in alternative if need.required):
             return tuple(need for need in alternative if column_for(need, columns, data, alternative))
     if not wrong:
-        _explain_missing(columns, data, candidates, notes)
+        _explain_missing(table, data, candidates, notes)
     nearest = max(candidates, key=lambda each: sum(bool(column_for(need, columns, data, each)) for need in each))
     return tuple(need for need in nearest if column_for(need, columns, data, nearest))
 
@@ -100,17 +105,20 @@ def _quoted(column: str) -> str:
 
 
 def _explain_missing(
-    columns: Sequence[str], data: DataConfig, candidates: Sequence[Sequence[ColumnNeed]], notes: Notes
+    table: pa.Table, data: DataConfig, candidates: Sequence[Sequence[ColumnNeed]], notes: Notes
 ) -> None:
+    columns = table.column_names
     wanted = []
     for alternative in candidates:
         lacking = [need for need in alternative if need.required and not column_for(need, columns, data, alternative)]
         wanted.append((alternative, lacking))
     fewest = min(wanted, key=lambda pair: (len(pair[1]) / len(pair[0]), len(pair[1])))
+    taken = {column_for(need, columns, data, fewest[0]) for need in fewest[0]} - {None}
     hints = []
     for need in fewest[1]:
-        close = [column for guess in need.guesses if (column := _nearest(guess, columns)) != "to one of them"]
-        hints.append(f"{need.flag} {close[0] if close else 'COLUMN'}")
+        likely = _suggest(need, table, taken)
+        taken.add(likely)
+        hints.append(f"{need.flag} {_quoted(likely) if likely else 'COLUMN'}")
     do = f"Set {' '.join(hints)}."
     if len(candidates) > 1:
         shapes = [" + ".join(need.name for need in each if need.required) for each in candidates]
@@ -119,6 +127,31 @@ def _explain_missing(
         do += " The first line of the file must name the columns."
     what = " and ".join(need.name.replace("_", " ") for need in fewest[1])
     notes.error(f"no column for the {what} was found", f"the columns {name_values(columns)}", do)
+
+
+def _suggest(need: ColumnNeed, table: pa.Table, taken: set[str | None]) -> str | None:
+    """The free column that looks most like ``need``: by its name, else by what it holds."""
+    free = [name for name in table.column_names if name not in taken]
+    for guess in map(_plain, need.guesses):
+        named = [name for name in free if guess in _plain(name)]
+        if named:
+            return str(named[0])
+    rows = table.slice(0, _ROWS_LOOKED_AT)
+    kinds = {name: kind_of(table.column(name).type) for name in free}
+    if need.kind in ("tokens", "tags", "messages"):
+        lists = [str(name) for name in free if kinds[name] == "list"]
+        return lists[0] if lists else None
+    words = [name for name in free if kinds[name] == "text"]
+    if need.kind == "label":
+        different = {
+            name: pc.count_distinct(rows.column(name)).as_py()
+            for name in free
+            if kinds[name] in ("text", "integer", "bool")
+        }
+        different = {name: count for name, count in different.items() if 1 < count <= max(2, rows.num_rows // 2)}
+        return min(different, key=lambda name: different[name], default=None)
+    lengths = {name: pc.mean(pc.utf8_length(rows.column(name))).as_py() or 0 for name in words}
+    return max(lengths, key=lambda name: lengths[name], default=None)
 
 
 def _looks_headless(columns: Sequence[str]) -> bool:

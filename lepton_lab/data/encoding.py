@@ -41,7 +41,6 @@ _LEGACY = (
     "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8_r", "cp1252", "cp1250", "cp1253", "cp1255",
     "cp1256", "latin_1",
 )  # fmt: skip
-_CENTRAL_EUROPE = ("Polish", "Czech", "Hungarian", "Slovak", "Slovene", "Croatian", "Romanian")
 _SAMPLE_BYTES = 1 << 15
 _CHUNK = 1 << 22
 
@@ -124,16 +123,21 @@ def _guesses(sample: bytes) -> list[str]:
 
     if _is_simplified_chinese(sample):
         return ["gb18030"]
+    if _is_polish(sample):
+        return ["cp1250"]
     matches = charset_normalizer.from_bytes(sample, cp_isolation=list(_LEGACY))
     found = [match.encoding for match in matches]
     best = matches.best()
     if best is None or best.encoding in ("cp1250", "cp1252", "cp1254", "latin_1"):
-        # The Western code pages differ in few places; this is the one that programs write.
-        western = ["cp1252", "cp1250"]
-        if best is not None and best.language in _CENTRAL_EUROPE:
-            western.reverse()
-        return [*western, *found]
+        # The Western code pages differ in few places; cp1252 is the one that programs write.
+        return ["cp1252", *found]
     return found
+
+
+def _is_polish(sample: bytes) -> bool:
+    """The bytes of ą, ł and ż, which Western text (¹, ³, ¿) has not within words."""
+    within = len(re.findall(rb"(?<=[A-Za-z])[\xb3\xb9\xbf]|[\xb3\xb9\xbf](?=[a-z])", sample))
+    return within > 0.1 * sum(byte >= 0x80 for byte in sample)
 
 
 def _is_simplified_chinese(sample: bytes) -> bool:

@@ -183,7 +183,12 @@ def _read_parquet(path: Path, content: pa.Buffer, head: bytes, notes: Notes, whe
             groups = groups[:: max(1, len(groups) // share)][:share]
         table = file.read_row_groups(groups, use_threads=True) if groups else file.read()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        notes.error(f"the file {path} cannot be read as Parquet", str(error).splitlines()[0], "Write it again.", where)
+        notes.error(
+            f"the file {path} cannot be read as Parquet",
+            str(error).splitlines()[0].rstrip("."),
+            "Write it again.",
+            where,
+        )
         return None
     if table.num_rows == 0:
         notes.error(f"the file {path} has no rows", "a header only", "Give a file with rows.", where)

@@ -78,7 +78,7 @@ CASES = [
     ),
     Case(
         "no such column to guess", TEXT, "a.csv", csv(*good(), header="body,label"),
-        ("no column for the text was found", "got the columns body, label", "Set --text-column"),
+        ("no column for the text was found", "got the columns body, label", "Set --text-column body"),
     ),
     Case(
         "no header", TEXT, "a.csv", ("\n".join(["a rather long first row of text without any header,1"] * 20)).encode(),
