@@ -122,16 +122,23 @@ def facts(content: Mapping[str, Any], most: int = 24) -> list[tuple[str, str]]:
     return found[:most]
 
 
-def _in_a_line(value: object) -> str:
+def _in_a_line(value: object, depth: int = 0) -> str:
     if isinstance(value, Mapping):
-        plain = {key: each for key, each in value.items() if isinstance(each, (str, int, float, bool))}
-        shown = [f"{clip(key, 40)} {number(each)}" for key, each in list(plain.items())[:8]]
-        if len(plain) > len(shown):
-            shown.append(f"and {len(plain) - len(shown)} more")
-        return ", ".join(shown)
+        told = [_named(key, each, depth) for key, each in value.items()] if depth < 3 else []
+        told = [text for text in told if text]
+        shown = told[:10]
+        more = f", and {len(told) - 10} more" if len(told) > 10 else ""
+        return clip(", ".join(shown) + more, 600)
     if isinstance(value, (list, tuple)):
         if not value or not all(isinstance(each, (str, int, float)) for each in value):
             return ""
         more = f" and {len(value) - 8} more" if len(value) > 8 else ""
         return ", ".join(clip(number(each), 40) for each in value[:8]) + more
     return "" if value is None or value == "" else number(value)
+
+
+def _named(key: object, value: object, depth: int) -> str:
+    text = _in_a_line(value, depth + 1)
+    if not text:
+        return ""
+    return f"{clip(key, 40)} ({text})" if isinstance(value, Mapping) else f"{clip(key, 40)} {text}"
