@@ -9,6 +9,7 @@ export interface Curve {
   /** Name of the series. */
   name: string;
   label: string;
+  unit?: string;
   /** Evaluations are few and far between: their points are marked. */
   marked?: boolean;
 }
@@ -52,7 +53,7 @@ export const TRAINING_CHARTS: readonly Chart[] = [
     curves: only({ name: 'loss', label: 'train' }, { name: 'eval_loss', label: 'evaluation', marked: true }),
     empty: 'The first step is on its way'
   },
-  { title: 'Evaluation', curves: evaluationCurves, empty: 'Not evaluated yet' },
+  { title: 'Scores', curves: evaluationCurves, empty: 'Not evaluated yet' },
   {
     title: 'Learning rate',
     curves: only({ name: 'learning_rate', label: '' }),
@@ -60,21 +61,34 @@ export const TRAINING_CHARTS: readonly Chart[] = [
     fromZero: true
   },
   {
-    title: 'Throughput',
+    title: 'Speed',
     curves: record =>
-      only({ name: 'tokens_per_second', label: 'tokens/s' })(record).length > 0
-        ? only({ name: 'tokens_per_second', label: 'tokens/s' })(record)
-        : only({ name: 'samples_per_second', label: 'samples/s' })(record),
+      record.series.has('tokens_per_second')
+        ? [{ name: 'tokens_per_second', label: '', unit: 'tokens/s' }]
+        : only({ name: 'samples_per_second', label: '', unit: 'samples/s' })(record),
     empty: ' ',
     fromZero: true,
     also: record =>
       record.series.has('tokens_per_second') && record.latest('samples_per_second') !== null
-        ? [{ label: 'samples/s', value: formatNumber(record.latest('samples_per_second') ?? NaN), series: 0 }]
+        ? [
+            {
+              label: '',
+              value: formatRate(record.latest('samples_per_second')),
+              unit: 'samples/s',
+              series: 0
+            }
+          ]
         : []
   },
   {
     title: 'Memory',
-    curves: only({ name: 'memory_mb', label: 'MB' }, { name: 'gpu_memory_mb', label: 'GPU MB' }),
+    curves: record =>
+      record.series.has('gpu_memory_mb')
+        ? only(
+            { name: 'gpu_memory_mb', label: 'GPU', unit: 'MB' },
+            { name: 'memory_mb', label: 'main', unit: 'MB' }
+          )(record)
+        : only({ name: 'memory_mb', label: '', unit: 'MB' })(record),
     empty: ' ',
     fromZero: true
   }
@@ -85,7 +99,10 @@ export function drawCurves(chart: Chart, record: RunRecord): Drawing {
   const curves = chart.curves(record);
   const figures: Figure[] = curves.map((curve, i) => ({
     label: curve.label,
-    value: formatNumber(record.latest(curve.name) ?? NaN),
+    value: curve.unit
+      ? formatRate(record.latest(curve.name))
+      : formatNumber(record.latest(curve.name) ?? NaN),
+    unit: curve.unit,
     series: curves.length > 1 || curve.marked ? i + 1 : 0,
     mark: curve.marked ? 'dots' : 'line'
   }));
@@ -101,6 +118,11 @@ export function drawCurves(chart: Chart, record: RunRecord): Drawing {
   };
 }
 
+/** Rates and sizes need no more than three digits. */
+function formatRate(value: number | null): string {
+  return value === null ? '–' : formatNumber(value >= 100 ? Math.round(value) : Math.round(value * 10) / 10);
+}
+
 function trace(curve: Curve, record: RunRecord, theme: Theme, i: number): Record<string, unknown> {
   const series = record.series.get(curve.name) ?? { steps: [], values: [] };
   const color = theme.series[i % theme.series.length];
@@ -111,9 +133,9 @@ function trace(curve: Curve, record: RunRecord, theme: Theme, i: number): Record
     name: curve.label,
     x: series.steps.slice(),
     y: series.values.slice(),
-    line: { color, width: 1.75 },
+    line: { color, width: 1.5 },
     marker: { color, size: 6, symbol: ['circle', 'diamond', 'square', 'triangle-up'][i % 4] },
-    hovertemplate: curve.label ? `${curve.label} %{y:.4~g}<extra></extra>` : '%{y:.4~g}<extra></extra>'
+    hovertemplate: `${[curve.label, '%{y:,.4~r}', curve.unit].filter(Boolean).join(' ')}<extra></extra>`
   };
 }
 

@@ -16,7 +16,7 @@ export function formatNumber(value: number): string {
   if (Number.isInteger(value)) {
     return value.toLocaleString('en-US').replace('-', '−');
   }
-  const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : 4;
+  const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : size >= 0.1 ? 3 : 4;
   return value
     .toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
     .replace('-', '−');

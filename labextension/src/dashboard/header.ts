@@ -67,12 +67,12 @@ export class Header implements Drawer {
       make(
         'div',
         { class: 'lepton-header-row' },
-        this._status,
         this._title,
         this._subject,
         make('span', { class: 'lepton-space' }),
         this._note,
         code,
+        this._status,
         this._stop
       ),
       this._progress,
@@ -156,7 +156,7 @@ function facts(view: Summary, over: boolean): string {
   } else if (!over && view.stage) {
     parts.push(STAGE_WORDS[view.stage] ?? view.stage);
   }
-  if (view.max_steps > 0) {
+  if (view.max_steps > 0 && !(over && view.step === 0)) {
     parts.push(`step ${formatNumber(view.step)} of ${formatNumber(view.max_steps)}`);
   }
   if (view.epoch !== null && view.epochs) {

@@ -141,7 +141,7 @@ function lines(shown: readonly Measured[], theme: Theme): Layout {
     bargap: 0,
     hovermode: 'closest',
     margin: { l: 8, r: 16, t: 8 + 13 * shown.length, b: 8, pad: 2 },
-    xaxis: { ticksuffix: ' ms', rangemode: 'tozero' },
+    xaxis: { ticksuffix: ' ms' },
     yaxis: { ticksuffix: ' %', rangemode: 'tozero' },
     shapes: marks.map(({ at, color, rank }) => ({
       type: 'line',

@@ -11,6 +11,7 @@ import { baseLayout, readTheme, type Theme } from './theme';
 export interface Figure {
   label: string;
   value: string;
+  unit?: string;
   /** 1 to 4, or 0 for none. */
   series: number;
   /** How the line is drawn, so that colour is not all that tells lines apart. */
@@ -127,7 +128,9 @@ export class Plot implements Drawer {
   }
 
   private _drawFigures(figures: Figure[]): void {
-    const shape = figures.map(each => `${each.label}/${each.series}/${each.mark ?? ''}`).join('|');
+    const shape = figures
+      .map(each => `${each.label}/${each.unit ?? ''}/${each.series}/${each.mark ?? ''}`)
+      .join('|');
     if (shape !== this._shape) {
       this._shape = shape;
       this._figures.replaceChildren(
@@ -142,7 +145,8 @@ export class Plot implements Drawer {
                 })
               : null,
             each.label ? make('span', { class: 'lepton-figure-label' }, each.label) : null,
-            make('span', { class: 'lepton-figure-value' })
+            make('span', { class: 'lepton-figure-value' }),
+            each.unit ? make('span', { class: 'lepton-figure-label' }, each.unit) : null
           )
         )
       );

@@ -25,6 +25,23 @@ export function formatValue(value: unknown): string {
     .join(', ');
 }
 
+/** Values of one column; numbers get as many digits as the largest needs, so that they line up. */
+export function formatColumn(values: readonly unknown[]): string[] {
+  const numbers = values.filter(
+    (value): value is number => typeof value === 'number' && Number.isFinite(value)
+  );
+  const most = Math.max(0, ...numbers.map(Math.abs));
+  const least = Math.min(Infinity, ...numbers.map(Math.abs).filter(size => size > 0));
+  if (numbers.every(Number.isInteger) || most >= 1e9 || (most < 1 && least < 1e-4)) {
+    return values.map(formatValue);
+  }
+  const digits = most >= 1000 ? 0 : most >= 100 ? 1 : most >= 10 ? 2 : 3;
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return values.map(value =>
+    typeof value === 'number' ? value.toLocaleString('en-US', options).replace('-', '−') : formatValue(value)
+  );
+}
+
 export interface Column {
   title: string;
   /** Numbers stand to the right, under each other. */

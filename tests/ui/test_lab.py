@@ -1,0 +1,174 @@
+"""The live view in a real JupyterLab, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .lab import MEDIA_TYPE, TOKEN, Lab, run_cell, running_lab, save, show_cell
+from .written import WrittenRun, going_on, measure
+
+pytestmark = pytest.mark.ui
+
+DASHBOARD = ".lepton-run[data-kind]"
+ERROR_WORDS = re.compile(r"model not found|Error|Traceback|not rendered", re.IGNORECASE)
+Shoot = Callable[[str], None]
+
+
+def points(page: Page, chart: int = 0, trace: int = 0) -> list[int]:
+    """The steps of a curve that is on the screen."""
+    found: list[int] = page.locator(f"{DASHBOARD} .lepton-plot-canvas").nth(chart).evaluate(
+        "(element, trace) => element.data ? element.data[trace].x : []", trace
+    )
+    return found
+
+
+def wait_for_points(page: Page, least: int, seconds: float = 10) -> list[int]:
+    """The steps of the loss, once there are that many."""
+    deadline = time.monotonic() + seconds
+    while len(found := points(page)) < least:
+        assert time.monotonic() < deadline, f"{len(found)} points after {seconds} s, wanted {least}"
+        page.wait_for_timeout(50)
+    return found
+
+
+def test_curve_grows_free_and_busy_and_a_reload_shows_it_whole(
+    lab: Lab, page: Page, home: Path, shoot: Shoot
+) -> None:
+    written = WrittenRun(max_steps=500)
+    path = lab.write_notebook("live.ipynb", show_cell(written.run, home), "import time; time.sleep(4); print('done')")
+    lab.open(page, "live.ipynb")
+    written.preflight()
+    run_cell(page, 0)
+    expect(page.locator(DASHBOARD)).to_contain_text("Running")
+    with going_on(lambda: written.train(3)):
+        free = wait_for_points(page, 5)
+        wait_for_points(page, len(free) + 20)
+        run_cell(page, 1)
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='busy']", state="attached")
+        before = len(points(page))
+        wait_for_points(page, before + 20)
+        busy = page.locator(".jp-Notebook-ExecutionIndicator").get_attribute("data-status")
+        assert busy == "busy", "the kernel was free again before the curve grew"
+        save(page)
+        seen = written.step
+        page.reload()
+        page.wait_for_selector(DASHBOARD, timeout=30_000)
+        after = wait_for_points(page, seen)
+        assert after[:seen] == list(range(1, seen + 1)), "each step once, from the first on"
+    shoot("dashboard-running")
+    written.train(written.max_steps - written.step)
+    written.end()
+    expect(page.locator(DASHBOARD)).to_contain_text("Succeeded")
+    expect(page.locator(DASHBOARD)).to_contain_text("test accuracy")
+    shoot("dashboard-succeeded")
+
+    # The saved notebook holds the final card; opened again without a kernel it shows it, and no error.
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(1)
+    save(page)
+    data = json.loads(path.read_text())["cells"][0]["outputs"][0]["data"]
+    assert data[MEDIA_TYPE]["final"] == "succeeded"
+    html = "".join(data["text/html"])
+    assert "as a card" not in html, "the card of the start was not replaced"
+    assert written.run in html
+    lab.stop_kernels()
+    page.goto("about:blank")
+    before_opening = path.read_bytes()
+    lab.open(page, "live.ipynb")
+    expect(page.locator(DASHBOARD)).to_contain_text("Succeeded")
+    wait_for_points(page, written.max_steps)
+    assert not ERROR_WORDS.search(page.locator(".jp-Notebook").inner_text())
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+    assert path.read_bytes() == before_opening, "opening a notebook must not change it"
+
+
+def test_stop_button_asks_the_run_to_stop(lab: Lab, page: Page, home: Path) -> None:
+    written = WrittenRun()
+    written.train(10)
+    lab.write_notebook("stop.ipynb", show_cell(written.run, home))
+    lab.open(page, "stop.ipynb")
+    run_cell(page, 0)
+    with going_on(written.attempt.beat, 0.5):
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.locator(DASHBOARD)).to_contain_text("Stopping")
+        deadline = time.monotonic() + 10
+        while written.folder.asked("cancel") is None:
+            assert time.monotonic() < deadline, "nobody asked the run to stop"
+            page.wait_for_timeout(50)
+    written.end("cancelled")
+    expect(page.locator(f"{DASHBOARD} .lepton-status")).to_have_text(re.compile("Stopped"))
+    expect(page.get_by_role("button", name=re.compile("^Stop"))).to_have_count(0)
+
+
+def test_zoom_survives_updates_and_keys_move_it(lab: Lab, page: Page, home: Path) -> None:
+    written = WrittenRun()
+    written.train(100)
+    lab.write_notebook("zoom.ipynb", show_cell(written.run, home))
+    lab.open(page, "zoom.ipynb")
+    run_cell(page, 0)
+    wait_for_points(page, 100)
+    canvas = page.locator(f"{DASHBOARD} .lepton-plot-canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.52, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    zoomed = canvas.evaluate("element => element.layout.xaxis.range")
+    assert 20 < zoomed[0] < 40 < 50 < zoomed[1] < 70, zoomed
+    written.train(100)
+    wait_for_points(page, 200)
+    assert canvas.evaluate("element => element.layout.xaxis.range") == zoomed
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(400)
+    assert canvas.evaluate("element => element.layout.xaxis.range")[0] > zoomed[0]
+    page.keyboard.press("0")
+    page.wait_for_timeout(400)
+    assert canvas.evaluate("element => element.layout.xaxis.range")[1] >= 199
+    written.end("cancelled")
+
+
+def test_benchmark_compile_and_failure(lab: Lab, page: Page, home: Path, shoot: Shoot) -> None:
+    benchmark = WrittenRun("benchmark", max_steps=400)
+    measure(benchmark)
+    failed = WrittenRun(name="bad-data")
+    failed.train(40)
+    problem = {"what": "labels of the test split must be seen in training", "got": "'mixed'", "do": "Drop those rows."}
+    failed.end("failed", reason="request", message="the request was wrong", problems=[problem])
+    lab.write_notebook("kinds.ipynb", show_cell(benchmark.run, home), show_cell(failed.run, home))
+    lab.open(page, "kinds.ipynb")
+    run_cell(page, 0)
+    run_cell(page, 1)
+    first, second = page.locator(DASHBOARD).nth(0), page.locator(DASHBOARD).nth(1)
+    expect(first).to_contain_text("Latency in milliseconds")
+    expect(first.locator(".annotation-text")).to_have_count(6)
+    expect(first.locator("select")).to_be_visible()
+    expect(second).to_contain_text("Drop those rows.")
+    shoot("dashboard-benchmark")
+    benchmark.end()
+
+
+def test_without_the_server_extension_the_saved_card_is_shown(
+    browser: object, page: Page, home: Path, tmp_path: Path
+) -> None:
+    card = "<p style='color: var(--jp-ui-font-color1)'>accuracy 0.84</p><script>parent.document.title = 'bad'</script>"
+    with running_lab(tmp_path, {"LEPTON_HOME": str(home)}, with_extension=False) as lab:
+        lab.write_notebook("saved.ipynb", show_cell("qqqq2222", home, card))
+        lab.open(page, "saved.ipynb")
+        run_cell(page, 0)
+        expect(page.frame_locator(".lepton-card").locator("p")).to_have_text("accuracy 0.84")
+        expect(page.locator(".lepton-saved")).to_have_text("As saved. Lepton Lab is not enabled on this server.")
+        assert page.title() != "bad"
+        height = page.locator(".lepton-card").evaluate("element => element.clientHeight")
+        assert height > 10
+        assert not ERROR_WORDS.search(page.locator(".jp-Notebook").inner_text())
+        assert TOKEN not in page.locator("body").inner_html()

@@ -1,0 +1,131 @@
+"""Runs whose events a test writes, through the same record that supervisors and workers write."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lepton_lab.record import EventWriter, RunFolder
+from lepton_lab.recipe import recipe_from_yaml
+
+PREFLIGHT = {
+    "rows": {"train": 4000, "validation": 1000, "test": 2000},
+    "mapping": {"text": "review", "label": "sentiment"},
+    "labels": {"train": {"negative": 1941, "positive": 2059}, "validation": {"negative": 485, "positive": 515}},
+    "tokens": {"p50": 23, "p95": 47, "p99": 61, "max": 112, "truncated": 0},
+    "example": "the film never recovers from its first ten minutes . → negative",
+    "warnings": [
+        {
+            "what": "3 rows are in both train and test",
+            "got": "",
+            "do": "They were left in train; drop duplicates for a fair test.",
+        }
+    ],
+}
+
+
+class WrittenRun:
+    """A run of the given kind that does what it is told."""
+
+    def __init__(self, kind: str = "train", name: str | None = None, max_steps: int = 500) -> None:
+        lines = [f"kind: {kind}"]
+        if kind == "train":
+            lines += ["task: text-classification", "model: sample:minilm", "data: {dataset: sample:movie-sentiment}"]
+        else:
+            lines += [f"parent: {PARENT}"]
+        if name:
+            lines += [f"name: {name}"]
+        self.folder = RunFolder.create(recipe_from_yaml("\n".join(lines)))
+        self.attempt = self.folder.take_lease(1)
+        self.supervisor: EventWriter = self.attempt.writer("supervisor")
+        self.trainer: EventWriter = self.attempt.writer("trainer")
+        self.max_steps = max_steps
+        self.step = 0
+        self._random = random.Random(7)
+        self.attempt.beat()
+        self.supervisor.status(status="running")
+        self.trainer.status(stage=kind, max_steps=max_steps, epochs=2)
+
+    @property
+    def run(self) -> str:
+        """Its id."""
+        return self.folder.run
+
+    def preflight(self) -> None:
+        """What a worker finds in the data."""
+        self.trainer.report("preflight", PREFLIGHT)
+        self.trainer.log("Read sample:movie-sentiment: 4,000 train, 1,000 validation, 2,000 test rows")
+        self.trainer.log("3 rows are in both train and test", level="warning")
+        self.trainer.log("Training in bf16 on CPU: the processor has AVX-512 bf16", level="info")
+
+    def train(self, steps: int = 1) -> None:
+        """That many steps further, evaluated at every hundredth."""
+        for _ in range(steps):
+            self.step += 1
+            done = self.step / self.max_steps
+            noise = self._random.gauss(0, 1)
+            values = {
+                "loss": 0.32 + 0.4 * math.exp(-4 * done) + 0.022 * noise,
+                "learning_rate": 2e-4 * min(1, done / 0.1) * (1 - 0.95 * max(0, done - 0.1)),
+                "tokens_per_second": 1450 + 60 * self._random.gauss(0, 1),
+                "samples_per_second": 56 + 2 * self._random.gauss(0, 1),
+                "memory_mb": 1180 + 90 * (1 - math.exp(-9 * done)),
+            }
+            if self.step % 50 == 0:
+                values |= {
+                    "eval_loss": 0.4 + 0.28 * math.exp(-5 * done) + 0.006 * noise,
+                    "eval_accuracy": 0.84 - 0.3 * math.exp(-5 * done) + 0.006 * noise,
+                    "eval_f1": 0.832 - 0.31 * math.exp(-5 * done) + 0.006 * noise,
+                }
+            self.trainer.metric(self.step, values, epoch=round(2 * done, 3))
+        self.attempt.beat()
+
+    def end(self, status: str = "succeeded", **body: Any) -> None:
+        """Its last status."""
+        if status == "succeeded":
+            metrics = {"test_accuracy": 0.8365, "test_f1": 0.8341, "majority": 0.5145, "test_rows": 2000}
+            self.trainer.report("metrics", metrics)
+            self.trainer.log("Saved model/ (safetensors, 90 MB)")
+            body = {"metrics": metrics, **body}
+        self.supervisor.status(status=status, **body)
+        self.folder.finish(status, **body)
+
+
+PARENT = "abcd2345"
+
+
+def measure(written: WrittenRun, requests: int = 400) -> None:
+    """Latencies of a benchmark, one event a request."""
+    chance = random.Random(3)
+    for step in range(1, requests + 1):
+        values = {}
+        for who, middle in (("original", 21.0), ("compiled", 11.5)):
+            for length, factor in ((32, 1.0), (128, 2.7)):
+                latency = middle * factor * (1 + abs(chance.gauss(0, 0.06)) + (0.5 if chance.random() < 0.02 else 0))
+                values[f"latency_ms.{who}.b1.l{length}"] = latency
+        written.trainer.metric(step, values)
+    written.attempt.beat()
+
+
+@contextlib.contextmanager
+def going_on(act: Callable[[], None], every_seconds: float = 0.05) -> Iterator[None]:
+    """Do something again and again, on a thread, while the block runs."""
+    is_over = threading.Event()
+
+    def loop() -> None:
+        while not is_over.is_set():
+            act()
+            time.sleep(every_seconds)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
