@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from .commands import Seat, cli, run_words
@@ -11,6 +12,7 @@ from .commands.command import words_alike
 from .commands.results import Column, EventFeed, Rows, Shown, Started, ending, shorten
 from .errors import Problem, RequestError
 from .lab import Run
+from .record import RunView
 
 PROGRAM = "%lepton"
 # A table of every event of a long run would freeze the page.
@@ -70,6 +72,18 @@ class ShownRun(Run):
             show_run(Run(self.folder), wait=False)
 
 
+class CancellingRun(Run):
+    """A run that an interrupt of the waiting cell cancels; a second interrupt leaves it to save by itself."""
+
+    def wait(self, on_view: Callable[[RunView], None] | None = None, timeout: float | None = None) -> Run:
+        """See :meth:`Run.wait`."""
+        try:
+            return super().wait(on_view, timeout)
+        except KeyboardInterrupt:
+            self.cancel()
+            return super().wait(on_view, timeout)
+
+
 class _Magics:
     def __init__(self, ip: Any) -> None:
         self._ip = ip
@@ -88,7 +102,7 @@ class _Magics:
         Help: %lepton, %lepton --help, %lepton train?
         """
         namespace = self._ip.user_ns
-        seat = Seat(program=PROGRAM, namespace=namespace, cell_body=cell, say=print_line)
+        seat = Seat(program=PROGRAM, namespace=namespace, cell_body=cell, say=print_line, watch=wait_aloud)
         words = split_line(line)
         if cell is not None and not words:
             raise RequestError(Problem("a cell needs a command", "none", "For example: %%lepton train"))
@@ -108,19 +122,15 @@ class _Magics:
         return result
 
     def _show_run(self, started: Started) -> Any:
-        from .widgets import show_run
+        from .widgets import find_host, show_run
 
         if started.as_json:
-            if started.wait:
+            if started.wait or (started.wait is None and find_host().waits):
                 started.run.wait().raise_for_status()
                 return ending(started.run)
             return {"run": started.run.id, "status": "queued" if started.is_new else started.run.status}
-        try:
-            show_run(started.run, wait=started.wait)
-        except KeyboardInterrupt:
-            if started.on_interrupt == "cancel":
-                started.run.cancel()
-            raise
+        cancels = started.on_interrupt == "cancel"
+        show_run(CancellingRun(started.run.folder) if cancels else started.run, wait=started.wait)
         return ShownRun(started.run, self._ip)
 
 
@@ -136,6 +146,12 @@ def split_line(line: str) -> list[str]:
         raise RequestError(
             Problem("a quotation mark is not closed", line.strip(), "Close it, or use the other kind.")
         ) from None
+
+
+def wait_aloud(run: Run) -> None:
+    """Wait for a run, and say so: the cell may stand for minutes."""
+    print_line(f"Waiting for {run.kind} run {run.id} …")
+    run.wait()
 
 
 def event_rows(events: EventFeed) -> Rows:

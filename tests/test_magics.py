@@ -139,8 +139,9 @@ def test_other_lines_are_left_to_python(shell: InteractiveShell) -> None:
 class Kernel:
     """A real kernel, as a notebook has."""
 
-    def __init__(self, client: BlockingKernelClient) -> None:
+    def __init__(self, client: BlockingKernelClient, home: str) -> None:
         self.client = client
+        self.home = home
 
     def run(self, code: str) -> dict[str, Any]:
         """The reply, with what was printed as ``stream`` and shown as ``data``."""
@@ -171,7 +172,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        yield Kernel(client)
+        yield Kernel(client, environment["LEPTON_HOME"])
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -196,6 +197,23 @@ def test_a_real_kernel(kernel: Kernel) -> None:
     assert len(error["traceback"]) == 1  # the message, not the way to it
     shown = kernel.run("%lepton runs")
     assert "No runs yet" in shown["data"]["text/html"]
+
+
+def test_a_run_is_shown_under_its_cell_and_a_failed_one_raises(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.run("%load_ext lepton_lab")
+    monkeypatch.setenv("LEPTON_HOME", kernel.home)
+    done = finished_run(name="done")
+    shown = kernel.run("run = %lepton attach done")
+    assert shown["status"] == "ok", shown
+    assert done.run in shown["data"]["text/html"]
+    assert kernel.run("print(run.id)")["stream"].strip() == done.run
+    again = kernel.run("run")
+    assert done.run in again["data"]["text/html"]
+    finished_run("failed", name="broken")
+    error = kernel.run("%lepton attach broken --wait")
+    assert (error["status"], error["ename"]) == ("error", "RunFailed")
+    plain = kernel.run("%lepton attach done --wait --json")
+    assert "'status': 'succeeded'" in plain["data"]["text/plain"]
 
 
 def test_loading_is_quick() -> None:

@@ -53,7 +53,11 @@ def _counts(counts: Mapping[str, Any]) -> str:
 
 def _tokens(report: Mapping[str, Any]) -> str:
     tokens = report.get("tokens") or {}
-    parts = [f"{name} {number_text(value)}" for name, value in tokens.items() if isinstance(value, (int, float))]
+    quantiles = tokens.get("quantiles") or {}
+    titles = {"p50": "half of the rows up to", "p95": "95 % up to", "max": "longest"}
+    parts = [f"{title} {quantiles[name]:,}" for name, title in titles.items() if name in quantiles]
+    if tokens.get("max_length"):
+        parts.append(f"cut at {tokens['max_length']:,}: {tokens.get('truncated_rows', 0):,} rows")
     return ", ".join(parts)
 
 

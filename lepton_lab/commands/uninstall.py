@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import click
+import psutil
 
 from .. import places
 from .command import LeptonCommand, json_option, option
@@ -56,9 +57,14 @@ def _uninstall(context: click.Context, yes: bool, runs: bool, as_json: bool) -> 
 
 
 def _state_folders() -> list[Path]:
-    """State folders of every environment. Only names that we give: the root may hold other things."""
-    root = places.state_root()
-    return [each for each in sorted(root.iterdir()) if _STATE_FOLDER.fullmatch(each.name)] if root.is_dir() else []
+    """This environment's state folder, and those of others that no process uses (an earlier boot's).
+
+    Only names that we give: the root may hold other things.
+    """
+    root, own = places.state_root(), places.state_dir()
+    found = [each for each in sorted(root.iterdir()) if _STATE_FOLDER.fullmatch(each.name)]
+    words = "\n".join(" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
+    return [each for each in found if each == own or str(each) not in words]
 
 
 def _home_folders() -> list[Path]:
