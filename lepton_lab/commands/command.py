@@ -31,15 +31,18 @@ def words_alike(word: str) -> str:
 
 
 class SectionOption(click.Option):
-    """An option with a section in the help; ``advanced`` ones show under ``--help-all`` only.
-
-    ``once`` says that giving it a second time makes no sense, which completion respects.
-    """
+    """An option with a section in the help; ``advanced`` ones show under ``--help-all`` only."""
 
     def __init__(self, *args: Any, section: str = "Options", advanced: bool = False, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.section = section
         self.advanced = advanced
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """What click adds to the help, without the range in its own notation."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
 
 
 def option(*names: str, **attributes: Any) -> SectionOption:
@@ -104,9 +107,9 @@ class LeptonCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         folded = 0
         for each in self.get_params(ctx):
-            record = each.get_help_record(ctx)
+            record = each.get_help_record(ctx) if isinstance(each, click.Option) else None
             if record is None:
-                continue
+                continue  # the usage line names the arguments
             if getattr(each, "advanced", False) and not show_all:
                 folded += 1
                 continue

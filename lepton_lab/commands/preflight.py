@@ -63,6 +63,11 @@ def _tokens(report: Mapping[str, Any]) -> str:
 
 def _example(example: Any) -> str:
     if isinstance(example, Mapping):
+        example = dict(example)
+        segments = example.pop("segments", None)
+        if segments:  # what the loss is computed on stands in brackets
+            pieces = (f"⟦{each['text']}⟧" if each.get("learnt") else str(each["text"]) for each in segments)
+            example["text"] = "".join(pieces) + "   (⟦learnt⟧)"
         return pairs_text((str(name), shorten(str(value), 300)) for name, value in example.items())
     return shorten(str(example), 600)
 

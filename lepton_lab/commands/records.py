@@ -188,7 +188,13 @@ runs = LeptonCommand(
     callback=_runs,
     params=[
         option(
-            "-n", "--limit", type=click.IntRange(min=1), default=20, help="Show at most this many.", show_default=True
+            "-n",
+            "--limit",
+            type=click.IntRange(min=1),
+            metavar="N",
+            default=20,
+            help="Show at most this many.",
+            show_default=True,
         ),
         option("--all", "every", is_flag=True, help="Show every run."),
         json_option("Print a JSON array of every run, newest first."),

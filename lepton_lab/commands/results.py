@@ -273,5 +273,7 @@ def _answer(answer: Mapping[str, Any]) -> tuple[str, str]:
     for key in ("text", "label", "labels", "value"):
         if key in answer:
             value = answer[key]
-            return ", ".join(map(str, value)) if isinstance(value, list) else number_text(value), score
+            return (", ".join(map(str, value)) or "none") if isinstance(value, list) else number_text(value), score
+    if list(answer) == ["score"]:  # regression
+        return score, ""
     return ", ".join(f"{key}: {value}" for key, value in answer.items()), score
