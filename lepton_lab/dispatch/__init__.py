@@ -1,0 +1,48 @@
+"""Where runs go: a detached local Dask scheduler and worker, and one supervisor process a run.
+
+::
+
+    hand_over ──socket──> local.py (control server, Dask scheduler, worker, client in one process)
+                            └─ attempt.py (a Dask task)  takes the lease, watches
+                                 └─ supervisor.py (own session)  heartbeats, cancels, ends the run
+                                      └─ python -m lepton_lab.work.worker
+
+Front ends speak to the detached process over a private Unix socket, so that a
+notebook never imports Dask, holds no connection to lose, and can be interrupted,
+forked or killed at any time. Importing this package imports no Dask.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cluster import cluster_status, start_cluster, stop_cluster
+    from .environment import collect_environment
+    from .handing import hand_over, request_cancel
+
+_HOMES = {
+    "cluster_status": "cluster",
+    "collect_environment": "environment",
+    "hand_over": "handing",
+    "request_cancel": "handing",
+    "start_cluster": "cluster",
+    "stop_cluster": "cluster",
+}
+
+__all__ = [
+    "cluster_status",
+    "collect_environment",
+    "hand_over",
+    "request_cancel",
+    "start_cluster",
+    "stop_cluster",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The supervisor is in this package too, and has no time for what it does not use.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,204 @@
+"""Which environment variables a run gets, and how they travel.
+
+A run sees the environment of who submitted it as far as :data:`TRAVELS` lists it.
+These values go from the submitter's memory through the task into the worker's
+environment. They are never written to disk and never shown: they may be credentials.
+Everything else comes from the detached process, which is started without them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+TRAVELS: tuple[str, ...] = (
+    # Hugging Face: token, endpoint, caches, offline mode
+    "HF_*",
+    "HUGGINGFACE_*",
+    "HUGGING_FACE_*",
+    "TRANSFORMERS_*",
+    "TOKENIZERS_PARALLELISM",
+    # the way out
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    # stores of data and models
+    "AWS_*",
+    "S3_*",
+    "GOOGLE_*",
+    "GCLOUD_*",
+    "AZURE_*",
+    "FSSPEC_*",
+    # trackers
+    "MLFLOW_*",
+    "WANDB_*",
+    "COMET_*",
+    "NEPTUNE_*",
+    # devices and threads
+    "CUDA_*",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "NCCL_*",
+    "OMP_*",
+    "MKL_*",
+    "KMP_*",
+    "OPENBLAS_NUM_THREADS",
+    # what is imported, and how it computes
+    "PYTHONPATH",
+    "PYTHONHASHSEED",
+    "PYTORCH_*",
+    "TORCH_*",
+    "TORCHINDUCTOR_*",
+)
+"""Names (with ``*`` for any ending) that travel with a run."""
+
+READ_AT_IMPORT: tuple[str, ...] = (
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_DATASETS_CACHE",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "HF_DATASETS_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "TRANSFORMERS_CACHE",
+    "CUDA_VISIBLE_DEVICES",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "PYTHONPATH",
+    "PYTHONHASHSEED",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "PYTORCH_*",
+    "TORCH_*",
+    "TORCHINDUCTOR_*",
+    "KMP_*",
+)
+"""Names that libraries read when they are imported: a warm spare serves only runs that agree on them."""
+
+NO_TELEMETRY: Mapping[str, str] = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "WANDB_ERROR_REPORTING": "false",
+}
+"""Set in every process of ours: our dependencies call nobody home.
+
+``openvino-telemetry`` knows no variable: it keeps silent because a worker's input is
+no terminal, unless the user agreed to it in a file of their own.
+"""
+
+# Never inherited by the detached process: what belongs to one kernel or shell, what
+# looks like a credential, and what would change Dask.
+_STAYS_BEHIND = (
+    "JPY_*",
+    "JUPYTER*",
+    "IPY*",
+    "VSCODE_*",
+    "DASK_*",
+    "MPLBACKEND",
+    "PYTHONSTARTUP",
+    "PYTHONINSPECT",
+    "PYTHONWARNINGS",
+    "PYTEST_*",
+    "COLUMNS",
+    "LINES",
+    "*TOKEN*",
+    "*SECRET*",
+    "*PASSWORD*",
+    "*PASSWD*",
+    "*CREDENTIAL*",
+    "*API_KEY*",
+    "*APIKEY*",
+    "*ACCESS_KEY*",
+    "*PRIVATE_KEY*",
+)
+
+
+@dataclass(frozen=True)
+class JobEnvironment:
+    """Variables of one run. Its repr, which Dask may log, shows no value."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+
+def collect_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables of ``environ`` (default: of this process) that travel with a run."""
+    return dict(_matching(os.environ if environ is None else environ, TRAVELS))
+
+
+def import_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of a run's variables that libraries read at import."""
+    return dict(_matching(environment, READ_AT_IMPORT))
+
+
+def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the detached process inherits: ``environ`` without what travels, and without credentials."""
+    behind = (*TRAVELS, *_STAYS_BEHIND)
+    kept = {name: value for name, value in environ.items() if not _is_one_of(name, behind)}
+    return {**kept, **NO_TELEMETRY}
+
+
+def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
+    """What a worker gets on top of the inherited environment."""
+    count = str(threads)
+    counts = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
+    return {**environment, **counts, **NO_TELEMETRY}
+
+
+def allotted_threads(cpus: int | None, environment: Mapping[str, str], devices: int) -> int:
+    """Threads of one run: as asked, else ``OMP_NUM_THREADS`` of who submitted it, else its share of the cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cpus is not None:
+        return max(1, min(cpus, cores))
+    wished = environment.get("OMP_NUM_THREADS", "").split(",")[0]
+    if wished.isdigit() and int(wished) > 0:
+        return min(int(wished), cores)
+    return max(1, cores // max(1, devices))
+
+
+def spare_key(environment: Mapping[str, str], worker_module: str) -> str:
+    """What a spare and a run must agree on: interpreter, installed code, import-time variables."""
+    text = [sys.executable, worker_module, code_mark()]
+    text += [f"{name}={value}" for name, value in sorted(import_environment(environment).items())]
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
+
+
+def code_mark(rooms: tuple[str, ...] = ("",)) -> str:
+    """Changes when this package (or only these rooms of it) or the set of installed packages changes."""
+    package = Path(__file__).resolve().parent.parent
+    paths = sorted(path for room in rooms for path in (package / room).rglob("*.py"))
+    stats = [(str(path.relative_to(package)), path.stat()) for path in paths]
+    parts = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+    packages = Path(sysconfig.get_paths()["purelib"])
+    if packages.is_dir():
+        parts.append(str(packages.stat().st_mtime_ns))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _matching(environ: Mapping[str, str], patterns: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    return ((name, value) for name, value in environ.items() if _is_one_of(name, patterns))
+
+
+def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

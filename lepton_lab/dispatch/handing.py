@@ -1,0 +1,89 @@
+"""Handing a run over, and asking for its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import Fenced, Problem, RequestError
+from ..record import LOST_AFTER_SECONDS, RunFolder, run_folders
+from .attempt import supervisor_of
+from .cluster import ask, spare_wanted
+from .endings import end_attempt
+from .starting import WORKER_MODULE
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
+
+
+def hand_over(
+    folder: RunFolder,
+    recipe: Recipe,
+    environment: dict[str, str],
+    after: Sequence[str],
+    worker_module: str = WORKER_MODULE,
+) -> None:
+    """Give a written run to the cluster, which starts it after the runs ``after`` are over.
+
+    ``environment`` reaches the worker and no disk. ``worker_module`` is for tests.
+    Raises :class:`RequestError` for a cluster this version does not know, and
+    :class:`ClusterError` when the cluster cannot take the run.
+    """
+    if recipe.resources.cluster != "local":
+        raise RequestError(
+            Problem(
+                "a run can go to the cluster of this machine only, in this version",
+                repr(recipe.resources.cluster),
+                "Leave --cluster out, or set it to local.",
+                "resources.cluster",
+            )
+        )
+    body = {
+        "run_dir": str(folder.path),
+        "attempt": len(folder.attempts()) + 1,
+        "created": folder.header()["created"],
+        "cpus": recipe.resources.cpus,
+        "grace_seconds": recipe.resources.grace_seconds,
+        "after": list(after),
+        "environment": environment,
+        "use_spare": spare_wanted(),
+        "worker_module": worker_module,
+    }
+    ask("submit", body)
+
+
+def request_cancel(folder: RunFolder) -> None:
+    """Ask a run to save and stop. A run that nobody looks after ends here and now."""
+    if folder.final() is not None:
+        return
+    folder.ask("cancel")
+    attempts = folder.attempts()
+    if not attempts:
+        try:
+            attempt = folder.take_lease(1)
+        except Fenced:
+            return  # it was just started; its supervisor sees the request
+        end_attempt(folder, attempt, {"status": "cancelled", "reason": "cancelled", "message": "never started"})
+        _fail_children(folder.run)
+        return
+    supervisor = supervisor_of(attempts[-1])
+    beat = attempts[-1].heartbeat_time() or float(attempts[-1].lease().get("time", time.time()))
+    is_silent = time.time() - beat > LOST_AFTER_SECONDS
+    if is_silent and (supervisor is None or not supervisor.is_alive()):
+        message = "its supervisor had been lost"
+        end_attempt(folder, attempts[-1], {"status": "cancelled", "reason": "cancelled", "message": message})
+
+
+def _fail_children(parent: str) -> None:
+    """End the runs that waited for a run which will never succeed."""
+    for folder in run_folders():
+        if folder.header().get("parent") != parent or folder.attempts() or folder.final() is not None:
+            continue
+        try:
+            attempt = folder.take_lease(1)
+        except Fenced:
+            continue
+        message = f"its parent run {parent} ended cancelled"
+        end_attempt(folder, attempt, {"status": "failed", "reason": "parent", "message": message})
+        _fail_children(folder.run)
