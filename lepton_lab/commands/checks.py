@@ -221,9 +221,9 @@ def _cluster() -> Check:
         status = dispatch.cluster_status()
     except LeptonError as error:
         return Check("cluster", False, str(error), "Try: lepton cluster stop --force")
-    running = status.get("status") or ("running" if status.get("running") else "stopped")
-    do = "It starts with the first run." if running != "running" else ""
-    return Check("cluster", True, str(running), do)
+    found = str(status["cluster"])
+    do = {"not running": "It starts with the first run.", "outdated": "It is replaced as soon as it is idle."}
+    return Check("cluster", True, found, do.get(found, ""))
 
 
 def _notebook() -> Check:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .command import LeptonCommand, LeptonGroup, json_option, option
-from .results import Facts
+from .records import when
+from .results import Facts, pairs_text, seconds_text
 
 
 def _status(as_json: bool) -> Facts:
@@ -14,10 +15,10 @@ def _status(as_json: bool) -> Facts:
     return _facts(dispatch.cluster_status(), as_json)
 
 
-def _start(as_json: bool) -> Facts:
+def _start(dashboard: bool, as_json: bool) -> Facts:
     from .. import dispatch
 
-    return _facts(dispatch.start_cluster(), as_json)
+    return _facts(dispatch.start_cluster(dashboard=dashboard), as_json)
 
 
 def _stop(force: bool, as_json: bool) -> Facts:
@@ -27,7 +28,16 @@ def _stop(force: bool, as_json: bool) -> Facts:
 
 
 def _facts(values: dict[str, Any], as_json: bool) -> Facts:
-    return Facts(values, as_json=as_json)
+    shown = {name.replace("_", " "): _said(name, value) for name, value in values.items()}
+    return Facts(values, pairs_text(shown.items()), as_json=as_json)
+
+
+def _said(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if name == "started":
+        return when(float(value))
+    return seconds_text(float(value)) if name.endswith("_seconds") else str(value)
 
 
 cluster = LeptonGroup(
@@ -42,7 +52,15 @@ cluster = LeptonGroup(
             params=[json_option()],
             help="Say whether the local cluster runs, and what it does.",
         ),
-        "start": LeptonCommand("start", callback=_start, params=[json_option()], help="Start the local cluster now."),
+        "start": LeptonCommand(
+            "start",
+            callback=_start,
+            params=[
+                option("--dashboard", is_flag=True, help="With Dask's dashboard, on this machine only."),
+                json_option(),
+            ],
+            help="Start the local cluster now.",
+        ),
         "stop": LeptonCommand(
             "stop",
             callback=_stop,
