@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from .cells import Cells, Column, kind_of, parse_lists
+from .cells import Cells, Column, Mask, blank, kind_of, one_array, parse_lists
 from .notes import Notes, name_rows
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -45,13 +46,7 @@ def read_chats(column: Column, notes: Notes) -> Cells | None:
             column.where,
         )
         return None
-    chats: list[list[dict[str, str]] | None] = []
-    wrong: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        chat, problem = _read_chat(row)
-        chats.append(chat)
-        if problem:
-            wrong.setdefault(problem, []).append(number)
+    values, missing, wrong = _read_all(rows)
     for problem, numbers in wrong.items():
         notes.error(
             f"chats of the {column.split} data cannot be learnt: {problem}",
@@ -61,7 +56,6 @@ def read_chats(column: Column, notes: Notes) -> Cells | None:
         )
     if wrong:
         return None
-    missing = np.array([chat is None for chat in chats], dtype=bool)
     if len(missing) and missing.all():
         notes.error(
             f"the column {column.name!r} of the {column.split} data is empty",
@@ -70,25 +64,49 @@ def read_chats(column: Column, notes: Notes) -> Cells | None:
             column.where,
         )
         return None
-    return Cells(pa.array(chats, MESSAGES), missing)
+    return Cells(values, missing)
 
 
-def _rows(column: Column) -> list[Any] | None:
+def _read_all(rows: pa.Array | list[Any]) -> tuple[pa.Array, Mask, dict[str, list[int]]]:
+    """Canonical chats, the rows to leave out, and the rows that are wrong by what is wrong with them.
+
+    Rows that are in order already are checked and taken as arrays; only the others one by one.
+    """
+    plain = _plain_chats(rows) if isinstance(rows, pa.Array) else None
+    fine: Mask = np.zeros(len(rows), dtype=bool) if plain is None else plain[1]
+    odd = np.flatnonzero(~fine)
+    values = rows.take(pa.array(odd)).to_pylist() if isinstance(rows, pa.Array) else rows
+    chats: list[list[dict[str, str]] | None] = []
+    wrong: dict[str, list[int]] = {}
+    for number, row in zip(odd.tolist(), values, strict=True):
+        chat, problem = _read_chat(row)
+        chats.append(chat)
+        if problem:
+            wrong.setdefault(problem, []).append(number)
+    missing: Mask = np.zeros(len(rows), dtype=bool)
+    missing[odd] = [chat is None for chat in chats]
+    found = pa.array(chats, MESSAGES)
+    if plain is not None:
+        order = np.empty(len(rows), dtype=np.int64)
+        order[np.flatnonzero(fine)] = np.arange(len(plain[0]))
+        order[odd] = len(plain[0]) + np.arange(len(odd))
+        found = pa.concat_arrays([plain[0], found]).take(pa.array(order))
+    return found, missing, wrong
+
+
+def _rows(column: Column) -> pa.Array | list[Any] | None:
+    """The chats as they came: an array of lists of objects, or Python values; None if they are neither."""
     kind = kind_of(column.values.type)
     if kind == "list" and kind_of(column.values.type.value_type) in ("struct", "empty"):
-        rows: list[Any] = column.values.to_pylist()
-        return rows
-    if kind == "list" and kind_of(column.values.type.value_type) == "text":
-        # Lists of JSON objects as text: what some exports make of nested rows.
-        nested = [
-            None if row is None else parse_lists(pa.chunked_array([["[" + ",".join(row) + "]"]]))
-            for row in column.values.to_pylist()
-        ]
-        return None if any(row is None for row in nested) else [row[0] for row in nested if row]
+        return one_array(column.values)
     if kind == "text":
-        return parse_lists(column.values)
-    if kind == "empty":
-        return [None] * len(column.values)
+        parsed = parse_lists(column.values)
+        if parsed is None:
+            return None
+        try:
+            return pa.array(parsed)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            return parsed
     return None
 
 
@@ -136,3 +154,40 @@ def _text_of(content: Any) -> str | None:
     ):
         return "".join(part["text"] for part in content)
     return None
+
+
+def _plain_chats(rows: pa.Array) -> tuple[pa.Array, Mask] | None:
+    """The rows that need no mending, in canonical form, and which they are. None if none can be told so.
+
+    A row is plain when it has known roles, text that is not blank, and its turns in order.
+    """
+    if kind_of(rows.type) != "list" or kind_of(rows.type.value_type) != "struct":
+        return None
+    names = {field.name: kind_of(field.type) for field in rows.type.value_type}
+    role_name = "role" if "role" in names else "from"
+    content_name = "content" if "content" in names else "value"
+    if names.get(role_name) != "text" or names.get(content_name) != "text":
+        return None
+    lengths = pc.fill_null(pc.list_value_length(rows), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    messages = rows.flatten()
+    contents = pc.struct_field(messages, content_name).cast(pa.string())
+    known = pc.index_in(pc.utf8_lower(pc.struct_field(messages, role_name).cast(pa.string())), pa.array(list(_ROLES)))
+    codes = np.array([("system", "user", "assistant").index(role) for role in _ROLES.values()] + [-1])
+    roles = codes[pc.fill_null(known, len(_ROLES)).to_numpy(zero_copy_only=False)]
+    starts = np.cumsum(lengths) - lengths
+    row_of = np.repeat(np.arange(len(rows)), lengths)
+    opens = np.zeros(len(rows), dtype=np.int64)
+    filled = lengths > 0
+    opens[filled] = roles[starts[filled]] == 0
+    turn = np.arange(len(roles)) - starts[row_of] - opens[row_of]
+    wrong = (roles != np.where(turn < 0, 0, 1 + turn % 2)) | blank(contents)
+    fine = np.bincount(row_of, wrong, len(rows)) == 0
+    turns = lengths - opens
+    fine &= (turns > 0) & (turns % 2 == 0)
+    keep = fine[row_of]
+    kept = pa.StructArray.from_arrays(
+        [pa.array(["system", "user", "assistant"]).take(pa.array(roles[keep])), contents.filter(pa.array(keep))],
+        fields=list(MESSAGES.value_type),
+    )
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths[fine])]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, kept).cast(MESSAGES), fine

@@ -75,10 +75,15 @@ def group_inputs(table: pa.Table) -> npt.NDArray[np.int64]:
 def keys_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """Something hashable a row that is equal where the values are."""
     if kind_of(column.type) == "list":
-        if kind_of(column.type.value_type) == "text":
-            joined = pc.binary_join(column.cast(pa.list_(pa.string())), "\x1f")
-            return np.asarray(joined.to_pandas(), dtype=object)
-        return np.array([repr(value) for value in column.to_pylist()], dtype=object)
+        lists = column.combine_chunks()
+        words = lists.flatten()
+        if kind_of(words.type) == "struct":
+            parts = [pc.struct_field(words, [place]).cast(pa.string()) for place in range(words.type.num_fields)]
+            words = pc.binary_join_element_wise(*parts, "\x1e", null_handling="replace")
+        ends = np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False))
+        offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
+        joined = pc.binary_join(pa.ListArray.from_arrays(offsets, words), "\x1f")
+        return np.asarray(joined.to_pandas(), dtype=object)
     return np.asarray(column.to_pandas())
 
 

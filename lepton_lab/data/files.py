@@ -33,7 +33,7 @@ FORMATS = {
 _NAMES = "CSV, TSV, JSON, JSONL or Parquet"
 
 # Without ``whole`` this much of a file is read.
-_HEAD_BYTES = 32 * 2**20
+_HEAD_BYTES = 64 * 2**20
 _HEAD_ROWS = 200_000
 
 

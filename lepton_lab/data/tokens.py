@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +29,7 @@ def read_words(column: Column, notes: Notes) -> Cells | None:
                 column.where,
             )
             return None
-        strings = [row if row is None else [None if word is None else str(word) for word in row] for row in parsed]
-        lists = pa.array(strings, pa.list_(pa.string()))
+        lists = _strings(parsed)
     elif kind == "list" and kind_of(values.type.value_type) in ("text", "integer", "bool", "empty"):
         lists = one_array(values.cast(pa.list_(pa.string())))
     else:
@@ -61,6 +62,14 @@ def read_words(column: Column, notes: Notes) -> Cells | None:
         )
         return None
     return Cells(lists, missing)
+
+
+def _strings(rows: list[Any]) -> pa.Array:
+    try:
+        return pa.array(rows, pa.list_(pa.string()))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        words = [row if row is None else [None if word is None else str(word) for word in row] for row in rows]
+        return pa.array(words, pa.list_(pa.string()))
 
 
 def check_lengths(tokens: Cells, tags: Cells, split: str, names: tuple[str, str], notes: Notes) -> None:

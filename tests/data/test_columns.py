@@ -151,6 +151,23 @@ def test_chats_in_their_common_forms(kind: str, tmp_path: Path, load: Load) -> N
     )
 
 
+def test_odd_chats_among_plain_ones_keep_their_place(tmp_path: Path, load: Load) -> None:
+    odd = [
+        {"role": "system", "content": " "},
+        {"role": "human", "content": "q"},
+        {"role": "Assistant ", "content": "a"},
+    ]
+    rows = [*CHATS[:9], odd, *CHATS[9:]]
+    path = tmp_path / "train.jsonl"
+    path.write_text("\n".join(json.dumps({"messages": chat}) for chat in rows))
+    for name in ("validation", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"messages": CHATS[0][1:]}))
+    splits = load("text-generation", tmp_path)
+    mended = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    assert splits.train["messages"].to_pylist() == [*CHATS[:9], mended, *CHATS[9:]]
+    assert splits.test["messages"].to_pylist() == [CHATS[0][1:]]
+
+
 def test_empty_answers_are_left_out(tmp_path: Path, load: Load) -> None:
     chats: list[Any] = [*CHATS, [{"role": "user", "content": "q"}, {"role": "assistant", "content": " "}], []]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"messages": chat}) for chat in chats))
