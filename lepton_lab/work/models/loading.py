@@ -68,6 +68,7 @@ def load_model(folder: Path, task: Task, spec: ModelSpec, recipe: Recipe, precis
     import torch
     import transformers
 
+    transformers.utils.logging.disable_progress_bar()
     kwargs = task.model_kwargs(spec)
     dtype = torch.float32
     if recipe.peft.method != "none" and _stored_dtype(folder) == precision.dtype:

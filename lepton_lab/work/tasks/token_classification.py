@@ -178,7 +178,9 @@ def _add_prefix_space(tokenizer: Any) -> None:
     import json
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    state = json.loads(backend.pre_tokenizer.__getstate__()) if backend is not None and backend.pre_tokenizer else {}
+    if backend is None or backend.pre_tokenizer is None:
+        return
+    state = json.loads(backend.pre_tokenizer.__getstate__())
     if state.get("type") == "ByteLevel" and not state.get("add_prefix_space"):
         from tokenizers import pre_tokenizers
 
