@@ -68,7 +68,7 @@ def histogram(values: Sequence[float]) -> Message:
     ordered = sorted(values)
     low, high = ordered[0], quantile(ordered, 0.995)
     bins = min(_HISTOGRAM_BINS, max(1, len(ordered) // 2)) if high > low else 1
-    width = (high - low) / bins or 1.0
+    width = (high - low) / bins or abs(low) * 0.02 or 1.0
     counts = [0] * bins
     for value in ordered:
         counts[min(bins - 1, int((value - low) / width))] += 1

@@ -11,7 +11,7 @@ from html import escape
 from ..record import RunView, Series
 from ..record.live import summary
 from .svg import curves_svg, histogram_svg
-from .tables import Table, metrics_table, report_tables, text_table, warnings_of
+from .tables import Table, conclusions, metrics_table, report_tables, text_table, warnings_of
 from .wording import clip, condition, duration, explanation, facts, moment, subject, title
 
 CARD_BYTES_AT_MOST = 60_000
@@ -36,7 +36,7 @@ _SMALL = "font-size:12px;opacity:0.8"
 def card_html(view: RunView) -> str:
     """The run as HTML of less than 60 kB; whatever people or models named is escaped."""
     head, last = [_heading(view), _progress(view), _explanation(view)], _footer(view)
-    body = [*_charts(view), *_tables(view), _preflight(view)]
+    body = [*_tables(view), *_charts(view), _metrics(view), _preflight(view)]
     label_of_all = escape(f"Run {title(view)}: {condition(view)}", quote=True)
     start = f'<div class="lepton-card" data-run="{escape(view.run, quote=True)}" role="group" '
     start += f'aria-label="{label_of_all}" style="{_CARD}">'
@@ -59,6 +59,7 @@ def card_text(view: RunView) -> str:
     for table in (metrics_table(view), *report_tables(view)):
         if table is not None:
             lines += ["", table.heading, *text_table(table)]
+    lines += [f"{heading}: {text}" for heading, text in conclusions(view)]
     warnings = warnings_of(view)
     if warnings:
         lines += ["", "Warnings", *(f"  {line}" for line in warnings)]
@@ -121,16 +122,15 @@ def _scores(view: RunView) -> dict[str, Series]:
 
 
 def _tables(view: RunView) -> Iterable[str]:
-    metrics = metrics_table(view)
-    if metrics is not None:
-        yield _section(metrics.heading, _table(metrics))
     for table in report_tables(view):
         yield _section(table.heading, _table(table))
-    compiled = view.reports.get("compile")
-    if isinstance(compiled, Mapping):
-        for key in ("pick", "test"):
-            if isinstance(compiled.get(key), Mapping):
-                yield _section({"pick": "Pick", "test": "On the test rows"}[key], _facts(compiled[key]))
+    for heading, text in conclusions(view):
+        yield f'<div style="margin-top:6px"><b>{escape(heading)}:</b> {escape(text)}</div>'
+
+
+def _metrics(view: RunView) -> str:
+    metrics = metrics_table(view)
+    return _section(metrics.heading, _table(metrics)) if metrics is not None else ""
 
 
 def _preflight(view: RunView) -> str:
@@ -156,27 +156,29 @@ def _facts(content: Mapping[str, object]) -> str:
 
 
 def _table(table: Table, has_head: bool = True) -> str:
-    head = "".join(_cell("th", name, place) for place, name in enumerate(table.columns)) if has_head else ""
-    rows = "".join(_row(row, place == table.picked) for place, row in enumerate(table.rows))
+    sides = ["right" if _is_numeric(table, place) else "left" for place in range(len(table.columns))]
+    head = _row("th", table.columns, sides) if has_head else ""
+    rows = "".join(_row("td", row, sides, place == table.picked) for place, row in enumerate(table.rows))
     more = f'<div style="{_SMALL}">and {table.left_out} more</div>' if table.left_out else ""
     return (
         f'<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:12px;margin:2px 0">'
-        f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{rows}</tbody></table></div>{more}"
+        f"{f'<thead>{head}</thead>' if head else ''}<tbody>{rows}</tbody></table></div>{more}"
     )
 
 
-def _row(cells: Sequence[str], is_pick: bool) -> str:
+def _is_numeric(table: Table, place: int) -> bool:
+    cells = [row[place].lstrip("-+") for row in table.rows if row[place] != "–"]
+    return bool(cells) and all(cell[:1].isdigit() for cell in cells)
+
+
+def _row(tag: str, cells: Sequence[str], sides: Sequence[str], is_pick: bool = False) -> str:
     style = ' style="font-weight:600;background:rgba(31,158,119,0.15)"' if is_pick else ""
-    inside = "".join(_cell("td", cell, place) for place, cell in enumerate(cells))
+    inside = "".join(
+        f'<{tag} style="text-align:{side};padding:2px 12px 2px 0;border-bottom:{_LINE};vertical-align:top">'
+        f"{escape(cell)}</{tag}>"
+        for cell, side in zip(cells, sides, strict=True)
+    )
     return f"<tr{style}>{inside}</tr>"
-
-
-def _cell(tag: str, text: str, place: int) -> str:
-    align = "left" if place == 0 or not text[:1].isdigit() else "right"
-    if tag == "th":
-        align = "left"
-    style = f"text-align:{align};padding:2px 10px 2px 0;border-bottom:{_LINE};vertical-align:top"
-    return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 
 def _footer(view: RunView) -> str:

@@ -96,7 +96,7 @@ def _frame(low: float, high: float, y: Any) -> str:
         down = f"{y(value):.1f}"
         lines.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{down}" y2="{down}" stroke="currentColor" '
-            f'stroke-opacity="0.18"/>{_text(_LEFT - 6, y(value) + 4, number(float(value)), "end")}'
+            f'stroke-opacity="0.18"/>{_text(_LEFT - 6, y(value) + 4, f"{value:.3g}", "end")}'
         )
     return "".join(lines)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..record import RunView
-from .wording import clip, label, number, problem
+from .wording import clip, facts, label, number, problem
 
 ROWS_SHOWN = 40
 _COLUMNS_SHOWN = 10
@@ -56,6 +56,19 @@ def report_tables(view: RunView) -> list[Table]:
         if rows:
             found.append(_table("Benchmark", rows, None))
     return found
+
+
+def conclusions(view: RunView) -> list[tuple[str, str]]:
+    """(heading, text) of what a compilation picked and how it did on rows that chose nothing."""
+    compiled = view.reports.get("compile")
+    found = []
+    if isinstance(compiled, Mapping):
+        for key, heading in (("pick", "Pick"), ("test", "On the test rows")):
+            part = compiled.get(key)
+            if isinstance(part, Mapping):
+                text = ", ".join(f"{name} {value}" for name, value in facts(part))
+                found.append((heading, clip(text, 600)))
+    return [pair for pair in found if pair[1]]
 
 
 def warnings_of(view: RunView) -> list[str]:

@@ -136,7 +136,25 @@ async def test_a_live_run_is_activity(jp_serverapp: Any, new_run: NewRun) -> Non
     assert settings[ACTIVITY_SETTING] == first
 
 
-async def test_kernels_of_this_server_find_it(jp_serverapp: Any, home: Path) -> None:
-    del jp_serverapp
-    assert os.environ["LEPTON_JUPYTER_SERVER"] == str(os.getpid())
+async def test_a_kernel_of_this_server_finds_it_and_what_it_starts_does_not(
+    jp_serverapp: Any, jp_fetch: Any, home: Path
+) -> None:
     assert os.environ["LEPTON_JUPYTER_SERVER_HOME"] == str(home)
+    body = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    session = json.loads((await jp_fetch("api", "sessions", method="POST", body=json.dumps(body))).body)
+    client = jp_serverapp.kernel_manager.get_kernel(session["kernel"]["id"]).client()
+    client.start_channels()
+    await client.wait_for_ready(timeout=60)
+    code = (
+        "from lepton_lab.widgets import find_host\n"
+        "import nbformat, nbclient\n"
+        "cell = nbformat.v4.new_code_cell('from lepton_lab.widgets import find_host; print(find_host().name)')\n"
+        "book = nbformat.v4.new_notebook(cells=[cell])\n"
+        "await nbclient.NotebookClient(book, kernel_name='python3').async_execute()\n"
+        "found = [find_host().name, book.cells[0].outputs[0].text.strip()]"
+    )
+    reply = await client.execute(code, user_expressions={"found": "found"}, reply=True, timeout=60)
+    client.stop_channels()
+    assert reply["content"]["status"] == "ok", reply["content"]
+    found = reply["content"]["user_expressions"]["found"]["data"]["text/plain"]
+    assert found == "['jupyter-extension', 'headless']"
