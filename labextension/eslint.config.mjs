@@ -23,7 +23,14 @@ export default typescript.config(
   {
     files: ['*.mjs', '*.cjs'],
     languageOptions: {
-      globals: { module: 'readonly', process: 'readonly', console: 'readonly', URL: 'readonly' }
+      globals: {
+        module: 'readonly',
+        require: 'readonly',
+        globalThis: 'readonly',
+        process: 'readonly',
+        console: 'readonly',
+        URL: 'readonly'
+      }
     }
   }
 );

@@ -92,6 +92,7 @@ export class LiveSocket {
       this._heardAt = Date.now();
       this._receive(event.data);
     };
+    socket.onerror = () => undefined; // `close` follows and says all there is to say
     socket.onclose = () => {
       if (this._socket === socket) {
         this._socket = null;
