@@ -179,10 +179,14 @@ def _backends() -> Iterator[Check]:
     from .listings import backend_rows
 
     for row in backend_rows():
-        found = "installed" if row["installed"] else f"{', '.join(row['missing'])} missing"
-        yield Check(
-            f"backend {row['backend']}", row["installed"], found, row["install"] and f"To add it: {row['install']}"
+        found = (
+            "works here"
+            if row["works"]
+            else "installed"
+            if row["installed"]
+            else f"{', '.join(row['missing'])} missing"
         )
+        yield Check(f"backend {row['backend']}", row["works"], found, row["do"])
 
 
 def _samples() -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .command import LeptonCommand, json_option
-from .results import Column, Rows
+from .results import Column, Rows, width_of
 
 
 def _doctor(as_json: bool) -> Rows:
@@ -20,7 +20,21 @@ def _doctor(as_json: bool) -> Rows:
         Column("do", "to do"),
     ]
     below = "Everything is in order." if not warnings else f"{warnings} of {len(rows)} lines ask for something."
-    return Rows(rows, columns, below=below, as_json=as_json)
+    return _Findings(rows, columns, below=below, as_json=as_json)
+
+
+class _Findings(Rows):
+    """Findings whose advice stands below them: side by side they would be wider than a terminal."""
+
+    def text(self) -> str:
+        """One finding a line, advice indented below it."""
+        width = max(width_of(row["check"]) for row in self)
+        lines = []
+        for row in self:
+            lines.append(f"{'ok  ' if row['ok'] else 'WARN'}  {row['check'].ljust(width)}  {row['found']}")
+            if row["do"]:
+                lines.append(f"      {' ' * width}  → {row['do']}")
+        return "\n".join([*lines, "", self.below])
 
 
 doctor = LeptonCommand(

@@ -21,7 +21,7 @@ def _tasks(as_json: bool) -> Rows:
 
 
 def backend_rows() -> list[dict[str, Any]]:
-    """Every backend: its packages that are missing, and the command that installs them."""
+    """Every backend: whether it works here, its packages that are missing, and what to do."""
     from ..registry import backend_names, load_backend
 
     rows = []
@@ -29,19 +29,20 @@ def backend_rows() -> list[dict[str, Any]]:
         try:
             backend = load_backend(name)
         except ImportError as error:  # a third party's, and broken
-            rows.append({"backend": name, "installed": False, "missing": [str(error)], "install": ""})
+            rows.append({"backend": name, "works": False, "installed": False, "missing": [str(error)], "do": ""})
             continue
         missing = list(backend.missing())
-        install = f"pip install 'lepton-lab[{backend.extra}]'" if missing else ""
-        rows.append({"backend": name, "installed": not missing, "missing": missing, "install": install})
+        do = f"Run: {backend.install_command()}" if missing else backend.obstacle()
+        row = {"backend": name, "works": not do, "installed": not missing, "missing": missing, "do": do}
+        rows.append(row)
     return rows
 
 
 def _backends(as_json: bool) -> Rows:
     columns = [
         Column("backend", "backend"),
-        Column("installed", "installed", lambda value: "yes" if value else "no"),
-        Column("install", "to install"),
+        Column("works", "works here", lambda value: "yes" if value else "no"),
+        Column("do", "to do"),
     ]
     return Rows(backend_rows(), columns, as_json=as_json)
 
