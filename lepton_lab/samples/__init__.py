@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .catalog import SampleInfo, catalog, sample_names
+from .entries import SampleInfo, catalog, sample_names
 from .library import SampleStatus, install, is_installed, load, resolve, status
 from .tables import SampleData
 

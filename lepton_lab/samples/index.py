@@ -100,13 +100,11 @@ def fetch(source: Source, folder: Path, settings: PipSettings) -> tuple[Path | N
 
 def _pip_values() -> dict[str, str]:
     """Setting -> value; the environment beats ``[download]``, which beats ``[global]``."""
-    values: dict[str, str] = {}
-    for section in ("global", "download", ":env:"):
-        values.update(_config_lines().get(section, {}))
-    return values
+    sections = _config_sections()
+    return {key: value for name in ("global", "download", ":env:") for key, value in sections.get(name, {}).items()}
 
 
-def _config_lines() -> dict[str, dict[str, str]]:
+def _config_sections() -> dict[str, dict[str, str]]:
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
     if done.returncode != 0:  # no pip here

