@@ -158,17 +158,43 @@ def test_benchmark_compile_and_failure(lab: Lab, page: Page, home: Path, shoot: 
 
 
 def test_without_the_server_extension_the_saved_card_is_shown(
-    browser: object, page: Page, home: Path, tmp_path: Path
+    page: Page, home: Path, tmp_path: Path
 ) -> None:
     card = "<p style='color: var(--jp-ui-font-color1)'>accuracy 0.84</p><script>parent.document.title = 'bad'</script>"
     with running_lab(tmp_path, {"LEPTON_HOME": str(home)}, with_extension=False) as lab:
         lab.write_notebook("saved.ipynb", show_cell("qqqq2222", home, card))
         lab.open(page, "saved.ipynb")
         run_cell(page, 0)
-        expect(page.frame_locator(".lepton-card").locator("p")).to_have_text("accuracy 0.84")
+        expect(page.frame_locator(".lepton-frame").locator("p")).to_have_text("accuracy 0.84")
         expect(page.locator(".lepton-saved")).to_have_text("As saved. Lepton Lab is not enabled on this server.")
         assert page.title() != "bad"
-        height = page.locator(".lepton-card").evaluate("element => element.clientHeight")
+        height = page.locator(".lepton-frame").evaluate("element => element.clientHeight")
         assert height > 10
         assert not ERROR_WORDS.search(page.locator(".jp-Notebook").inner_text())
         assert TOKEN not in page.locator("body").inner_html()
+
+
+def test_widget_over_the_comm(lab: Lab, page: Page, home: Path) -> None:
+    written = WrittenRun(max_steps=200)
+    written.train(20)
+    show = f"import lepton_lab\nfrom lepton_lab.widgets import show_run\nshow_run(lepton_lab.attach({written.run!r}))"
+    path = lab.write_notebook("widget.ipynb", f"%env LEPTON_HOST=jupyter\n{show}")
+    lab.open(page, "widget.ipynb")
+    run_cell(page, 0)
+    with going_on(written.train):
+        before = len(wait_for_points(page, 20, seconds=20))
+        wait_for_points(page, before + 20)
+    written.train(written.max_steps - written.step)
+    written.end()
+    # The widget leaves shortly after the end, and its card stays: a saved notebook asks for no model.
+    expect(page.locator(DASHBOARD)).to_contain_text("Succeeded")
+    expect(page.locator(DASHBOARD)).to_have_count(0, timeout=15_000)
+    card = page.locator(".jp-OutputArea-output .lepton-card")
+    expect(card).to_contain_text(written.run)
+    save(page)
+    lab.stop_kernels()
+    assert written.run in path.read_text()
+    page.goto("about:blank")
+    lab.open(page, "widget.ipynb")
+    expect(card).to_contain_text(written.run)
+    assert not ERROR_WORDS.search(page.locator(".jp-Notebook").inner_text())

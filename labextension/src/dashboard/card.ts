@@ -9,7 +9,7 @@ import { make } from './element';
  */
 export function makeCard(html: string): HTMLElement {
   const frame = make('iframe', {
-    class: 'lepton-card',
+    class: 'lepton-frame',
     sandbox: 'allow-same-origin',
     title: 'Run, as saved'
   });
