@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from .source import safe_name
-
 
 def unpack(archive: Path, members: Mapping[str, str], folder: Path) -> None:
     """Write each of ``members`` (path in the archive -> our name) into ``folder``.
@@ -24,7 +22,7 @@ def unpack(archive: Path, members: Mapping[str, str], folder: Path) -> None:
     Raises :class:`KeyError` when the archive lacks one.
     """
     for member, name in members.items():
-        target = folder / safe_name(name)
+        target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open("rb") as file, _member(file, member) as source, target.open("wb") as out:
             shutil.copyfileobj(source, out, 1 << 20)

@@ -1,10 +1,10 @@
 """``sample:faq``: short questions, each with its answer.
 
 The source is the English part of the ChatterBot corpus: 21 files, a topic each. Entries of
-exactly two lines are a question and an answer (1,946, many of them copies: the 1,050
-entries on technical support are a few dozen). Longer entries are dialogues or lists of alternatives and are
-left out. A question that was there before is left out, and so is a pair whose answer was
-there before: no text occurs in two splits, so a model cannot have learnt an answer of the test split by heart.
+exactly two lines are a question and an answer: 1,946, most of them copies (the 1,050 entries on
+technical support are ten). Longer entries are dialogues or lists of alternatives and are left
+out. So is a question that was there before, and a pair whose answer was there before: 649
+pairs are left, and no text occurs in two splits, so no answer of the test split can be known by heart.
 Each split holds its share of each topic.
 """
 

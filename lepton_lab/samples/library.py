@@ -7,6 +7,7 @@ A release that is installed as a package is read where it is.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,9 +50,9 @@ def status(name: str) -> SampleStatus:
     files = info.source.installed_files()
     if files:
         return SampleStatus(info.name, True, "package", _common_folder(files), info.licence)
-    home = _source_dir(info)
-    if home.is_dir():
-        return SampleStatus(info.name, True, "home", home, info.licence)
+    for home in (_source_dir(info), _made_dir(info)):
+        if home.is_dir():
+            return SampleStatus(info.name, True, "home", home, info.licence)
     other = info.source.installed_version() if info.source.is_wheel else None
     note = f"{info.source.project} {other} is installed, {info.source.version} is needed; " if other else ""
     return SampleStatus(info.name, False, "", None, info.licence, f"{note}run: {info.command}")
@@ -69,7 +70,7 @@ def resolve(name: str) -> Path:
     Raises :class:`~lepton_lab.errors.ModelError` naming ``lepton samples install NAME``.
     """
     info = find(name, "model")
-    place = _dir(info) / f"model-{info.edition}"
+    place = _made_dir(info)
     if place.is_dir():
         return place
     files = _files(info)
@@ -87,7 +88,7 @@ def load(name: str) -> SampleData:
     from .tables import read_tables, write_tables
 
     info = find(name, "data")
-    place = _dir(info) / f"tables-{info.edition}"
+    place = _made_dir(info)
     if not place.is_dir():
         files = {each: path.read_bytes() for each, path in _files(info).items()}
         make_folder(place, lambda folder: write_tables(info, files, folder))
@@ -102,10 +103,11 @@ def install(name: str, progress: Progress | None = None) -> Path:
     """
     info = find(name)
     say = progress or (lambda _: None)
-    if not status(name).installed:
+    if not _is_there(info):
         with tempfile.TemporaryDirectory(prefix="lepton-sample-") as folder:
             archive = download(info.source, Path(folder), say)
             say(f"Unpacking {info.name} (licence {info.licence})")
+            shutil.rmtree(_source_dir(info), ignore_errors=True)  # of which somebody has deleted a part
             make_folder(_source_dir(info), lambda draft: unpack(archive, info.source.members, draft))
     if info.kind == "model":
         return resolve(name)
@@ -128,6 +130,13 @@ def _files(info: SampleInfo) -> dict[str, Path]:
     raise kind(Problem(f"sample:{info.name} is not installed", got, f"Run: {info.command}"))
 
 
+def _is_there(info: SampleInfo) -> bool:
+    """Whether all of it can be used without a download."""
+    if _made_dir(info).is_dir() or info.source.installed_files():
+        return True
+    return all((_source_dir(info) / each).is_file() for each in info.source.members.values())
+
+
 def _common_folder(files: dict[str, Path]) -> Path:
     """The folder above all files."""
     return min((path.parent for path in files.values()), key=lambda folder: len(folder.parts))
@@ -135,6 +144,11 @@ def _common_folder(files: dict[str, Path]) -> Path:
 
 def _dir(info: SampleInfo) -> Path:
     return places.samples_dir() / info.name
+
+
+def _made_dir(info: SampleInfo) -> Path:
+    """What is made of the source: tables, or a converted model."""
+    return _dir(info) / f"{'model' if info.kind == 'model' else 'tables'}-{info.edition}"
 
 
 def _source_dir(info: SampleInfo) -> Path:

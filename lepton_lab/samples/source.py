@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,3 @@ class Source:
             return importlib.metadata.version(self.project)
         except importlib.metadata.PackageNotFoundError:
             return None
-
-
-def safe_name(name: str) -> str:
-    """``name`` when it is a plain relative path; a :class:`ValueError` otherwise."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\\" in name or ":" in name:
-        raise ValueError(f"{name!r} is not a plain relative path")
-    return name
