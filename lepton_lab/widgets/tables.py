@@ -66,7 +66,7 @@ def conclusions(view: RunView) -> list[tuple[str, str]]:
         for key, heading in (("pick", "Pick"), ("test", "On the test rows")):
             part = compiled.get(key)
             if isinstance(part, Mapping):
-                text = ", ".join(f"{name} {value}" for name, value in facts(part))
+                text = "; ".join(f"{name}: {value}" for name, value in facts(part))
                 found.append((heading, clip(text, 600)))
     return [pair for pair in found if pair[1]]
 

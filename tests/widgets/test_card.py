@@ -70,8 +70,8 @@ def test_a_compilation_shows_the_losers_too(compiled: RunFolder) -> None:
     for expected in ("openvino", "inductor", "no compiler"):
         assert expected in text
     assert "* openvino" in text
-    assert "Pick: backend openvino, precision bf16, latency, ms 12.5" in text
-    assert "On the test rows: verdict pass, difference, points 0, rows 2,000" in words
+    assert "Pick: backend: openvino; precision: bf16; latency, ms: 12.5" in text
+    assert "On the test rows: verdict: pass; difference, points: 0; rows: 2,000" in words
     assert "<rect" in html
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -218,3 +219,34 @@ def test_an_interrupt_of_a_watched_cell_leaves_the_run_alone(
             break
     assert f"%lepton attach {folder.run}" in message["content"]["text"]
     assert folder.asked("cancel") is None
+
+
+def test_in_a_terminal_a_line_then_the_card_as_text(new_run: NewRun, tmp_path: Path) -> None:
+    import pexpect
+
+    folder, endless = new_run(name="terminal"), new_run()
+    begin(endless)
+    terminal = pexpect.spawn(
+        sys.executable,
+        ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
+        env={**os.environ, "IPYTHONDIR": str(tmp_path)},
+        encoding="utf-8",
+        timeout=30,
+    )
+    terminal.expect(r"In \[1\]:")
+    terminal.sendline("from lepton_lab import lab; from lepton_lab.widgets import show_run")
+    terminal.expect(r"In \[2\]:")
+    writer = play(folder)
+    terminal.sendline(f"show_run(lab.attach({folder.run!r}))")
+    terminal.expect(rf"\rRun {folder.run} running  train  step \d+ of 10  loss ")
+    terminal.expect(rf"Run {folder.run} \(terminal\): succeeded")
+    terminal.expect("test accuracy  0.75")
+    writer.join()
+    terminal.expect(r"In \[3\]:")
+    terminal.sendline(f"show_run(lab.attach({endless.run!r}))")
+    terminal.expect("running")
+    terminal.sendintr()
+    terminal.expect(f"Detached from run {endless.run}; it goes on. Follow it again: %lepton attach {endless.run}")
+    terminal.expect(r"In \[4\]:")
+    terminal.close(force=True)
+    assert endless.asked("cancel") is None
