@@ -1,0 +1,1 @@
+"""Evaluation: scores of rows, the parity gate, latency."""
