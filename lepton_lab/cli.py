@@ -16,6 +16,7 @@ from typing import Any
 from . import session
 from .commands import Seat, run_words
 from .commands.results import EventFeed, Shown, Started, ending
+from .commands.seat import no_answer
 from .commands.shells import COMPLETE_VARIABLE, teach_shells
 from .errors import LeptonError, RequestError
 
@@ -122,9 +123,7 @@ def _error_object(error: LeptonError) -> dict[str, Any]:
 
 def _confirm(question: str) -> bool:
     if not sys.stdin.isatty():
-        from .errors import Problem
-
-        raise RequestError(Problem(question.rstrip("?"), "nobody to ask", "Add --yes to do it."))
+        raise no_answer(question)
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -108,7 +108,7 @@ class _Lines(_Face):
         self._last = 0.0
 
     def progress(self, view: RunView) -> None:
-        stage = f"{view.status} {view.stage}".strip()
+        stage = _stage(view)
         if stage != self._stage or time.monotonic() - self._last > _LINE_SECONDS:
             self._stage, self._last = stage, time.monotonic()
             self.say(f"  {stage} {_step(view)} {_numbers(view)}".rstrip())
@@ -135,7 +135,7 @@ class _Bar(_Face):
         self._progress.stop()
 
     def progress(self, view: RunView) -> None:
-        stage = view.stage if view.status == "running" and view.stage else view.status
+        stage = _stage(view)
         self._progress.update(
             self._task,
             description=stage,
@@ -180,6 +180,10 @@ def event_line(event: dict[str, Any]) -> str:
     )
 
 
+def _stage(view: RunView) -> str:
+    return view.stage if view.status == "running" and view.stage else view.status
+
+
 def _step(view: RunView) -> str:
     if not view.step and not view.max_steps:
         return ""
@@ -188,6 +192,8 @@ def _step(view: RunView) -> str:
 
 def _numbers(view: RunView) -> str:
     parts = []
+    if view.stage != "train" and view.kind == "train" and not view.is_over:
+        return ""  # numbers of a stage that has passed
     if "loss" in view.series:
         parts.append(f"loss {number_text(view.series['loss'].values[-1])}")
     for name in ("tokens_per_second", "samples_per_second"):

@@ -116,7 +116,7 @@ def test_ctrl_c_cancels_where_asked_and_only_once() -> None:
     folder = new_run()
     thread = play(folder, steps=200)
     process = start("attach", folder.run, "--on-interrupt", "cancel", "--json")
-    wait_for_line(process, "running")
+    wait_for_line(process, "train")
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=30)
     thread.join()
@@ -129,7 +129,7 @@ def test_ctrl_c_on_attach_leaves_the_run_alone() -> None:
     folder = new_run()
     thread = play(folder, steps=60)
     process = start("attach", folder.run)
-    wait_for_line(process, "running")
+    wait_for_line(process, "train")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130

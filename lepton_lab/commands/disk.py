@@ -43,7 +43,9 @@ def disk_uses(older_than_days: float | None = None, runs: Iterable[RunFolder] = 
     for folder in folders:
         found += _uses_of_run(folder, folder.run in named, older_than_days, folder.run in living_parents)
     found += _data_uses(folders)
-    found += _children(places.cache_dir(), "cache", True, "made again when needed")
+    is_idle = all(folder.final() is not None for folder in folders)
+    why = "made again when needed" if is_idle else "an unfinished run may be using it"
+    found += _children(places.cache_dir(), "cache", is_idle, why)
     found += _children(places.samples_dir(), "sample", False, "samples stay")
     if places.runs_dir().is_dir():
         for path in places.runs_dir().glob(".new-*"):
@@ -113,11 +115,10 @@ def _uses_of_run(
             size = size_of(path)
             checkpoints += size
             done = final["status"] == "succeeded"
-            why = "the model is finished" if done else f"the run {final['status']}: they may be needed to resume"
+            why = "the model is finished" if done else f"the run ended {final['status']}: a resume needs them"
             yield DiskUse("checkpoints", f"{title} attempt {attempt.number}", path, size, done, why)
-    yield DiskUse(
-        "run", title, folder.path, total - checkpoints, False, f"{final['status']}; its model and record stay"
-    )
+    why = "its model and record stay" if final["status"] == "succeeded" else f"{final['status']}; its record stays"
+    yield DiskUse("run", title, folder.path, total - checkpoints, False, why)
 
 
 def _data_uses(folders: list[RunFolder]) -> Iterator[DiskUse]:

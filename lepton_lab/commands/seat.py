@@ -19,7 +19,12 @@ def _say_nothing(text: str) -> None:
 
 
 def _cannot_ask(question: str) -> bool:
-    raise RequestError(Problem(question.rstrip("?"), "nobody to ask", "Add --yes to do it."))
+    raise no_answer(question)
+
+
+def no_answer(question: str) -> RequestError:
+    """What to raise where nobody can be asked."""
+    return RequestError(Problem(f"{question} There is nobody to ask", do="Add --yes to do it."))
 
 
 def _just_wait(run: Run) -> None:

@@ -47,6 +47,10 @@ def _uninstall(context: click.Context, yes: bool, runs: bool, as_json: bool) -> 
         if path.exists():
             shutil.rmtree(path)
             removed.append(str(path))
+    devices = places.state_root() / "devices"  # locks that all environments share
+    if devices.is_dir() and not any(_STATE_FOLDER.fullmatch(each.name) for each in places.state_root().iterdir()):
+        shutil.rmtree(devices)
+        removed.append(str(devices))
     for folder in (places.state_root(), *([places.lepton_home()] if runs else [])):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -81,6 +81,18 @@ def test_data_frames_and_caches(home: Path) -> None:
     assert not (home / "cache" / "tokens").exists()
 
 
+def test_caches_stay_while_a_run_may_use_them(home: Path) -> None:
+    (home / "cache").mkdir(parents=True)
+    (home / "cache" / "tokens").write_bytes(b"t")
+    folder = new_run()
+    begin(folder)
+    prune("--yes")
+    assert (home / "cache" / "tokens").is_file()
+    folder.finish("failed")
+    prune("--yes")
+    assert not (home / "cache" / "tokens").exists()
+
+
 def test_leftovers_of_crashed_submissions(home: Path) -> None:
     left = home / "runs" / ".new-abc"
     left.mkdir(parents=True)
