@@ -32,8 +32,8 @@ for step in range(count):
 
 def measure(rate: int, seconds: float, poll_seconds: float) -> np.ndarray:
     """Latencies in ms of all events at ``rate`` a second."""
-    from lepton_lab.record import RunFolder, RunTail
     from lepton_lab.recipe import build_recipe
+    from lepton_lab.record import RunFolder, RunTail
 
     recipe = build_recipe("train", {"task": "text-classification", "model": "m", "dataset": "d"})
     folder = RunFolder.create(recipe)

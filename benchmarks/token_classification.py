@@ -148,7 +148,8 @@ def main() -> None:
     speed, low, high = median_interval(ratios)
     print(table(["seed", "contestant", "F1 points", "seconds"], rows))
     print(
-        f"hand-written / ours, seconds: {speed:.2f} ({low:.2f} to {high:.2f}); F1 difference: {np.mean(gains):+.2f} points"
+        f"hand-written / ours, seconds: {speed:.2f} ({low:.2f} to {high:.2f}); "
+        f"F1 difference: {np.mean(gains):+.2f} points"
     )
     figures = {
         "f1_gain_points": float(np.mean(gains)), "seconds_ratio": speed, "seconds_ratio_low": low,

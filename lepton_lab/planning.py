@@ -129,7 +129,7 @@ def _check_data(recipe: Recipe, task: Any, model_is_fine: bool) -> None:
     from . import data
     from .work.models.source import local_model_dir
 
-    splits = data.load_splits(recipe, task.needs)
+    splits = data.load_splits(recipe, task.needs, whole=False)
     folder = local_model_dir(str(recipe.model)) if model_is_fine else None
     if task.generates and folder is not None:
         data.check_masks(splits, folder, recipe.data.max_length or 512, recipe.train.completion_only_loss)

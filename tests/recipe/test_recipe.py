@@ -14,7 +14,9 @@ TRAIN = {"task": "text-classification", "model": "sample:minilm", "dataset": "re
 
 def test_short_long_and_dotted_names_are_the_same_option() -> None:
     short = build_recipe("train", {**TRAIN, "lr": 1e-4, "epochs": 2, "batch_size": 8})
-    long = build_recipe("train", {**TRAIN, "learning-rate": 1e-4, "num_train_epochs": 2, "per_device_train_batch_size": 8})
+    long = build_recipe(
+        "train", {**TRAIN, "learning-rate": 1e-4, "num_train_epochs": 2, "per_device_train_batch_size": 8}
+    )
     dotted = build_recipe(
         "train",
         {**TRAIN, "train.learning_rate": 1e-4, "train.num_train_epochs": 2, "train.per_device_train_batch_size": 8},
@@ -28,7 +30,9 @@ def test_yaml_round_trip_runs_as_it_is() -> None:
 
 
 def test_yaml_with_short_names_and_overrides() -> None:
-    recipe = recipe_from_yaml("task: text-classification\nmodel: m\ndataset: d\nlr: 1.0e-4\n", {"train.learning_rate": 3e-4})
+    recipe = recipe_from_yaml(
+        "task: text-classification\nmodel: m\ndataset: d\nlr: 1.0e-4\n", {"train.learning_rate": 3e-4}
+    )
     assert recipe.train.learning_rate == 3e-4
 
 
