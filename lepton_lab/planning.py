@@ -14,8 +14,8 @@ from . import places
 from .errors import Problem, RequestError
 from .recipe import Recipe, build_recipe, recipe_from_yaml
 from .recipe.defaults import resolve_defaults
-from .registry import backend_names, load_backend, load_task
 from .record import RunFolder, view_of
+from .registry import backend_names, load_backend, load_task
 from .session import resolve_run
 
 # Bytes kept free beside what a run is expected to write.

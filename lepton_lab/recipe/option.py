@@ -22,5 +22,5 @@ def option(
     further names people type. ``advanced`` fields are folded away in forms and help.
     ``bounds`` are pydantic's (``ge``, ``gt``, ``le``, ``lt``).
     """
-    extra = {"flag": flag, "aliases": list(aliases), "advanced": advanced}
+    extra: dict[str, Any] = {"flag": flag, "aliases": list(aliases), "advanced": advanced}
     return Field(default, description=help, json_schema_extra=extra, **bounds)

@@ -37,6 +37,7 @@ _LOG_CHARACTERS = 2000
 _CLOCK_SECONDS = 2.0
 _CLOCK_KEYS = frozenset({"as_of", "seconds", "seconds_left"})
 _HISTOGRAM_BINS = 40
+_LATENCY = "latency_ms."
 
 _SUMMARY_KEYS = (
     *("run", "kind", "task", "model", "name", "tags", "parent", "status", "stage", "reason", "message", "problems"),
@@ -45,17 +46,22 @@ _SUMMARY_KEYS = (
 )
 
 
-def summary(view: RunView) -> Message:
+def summary(view: RunView, known: dict[str, tuple[float, Message]] | None = None) -> Message:
     """Everything of a view but its curves, samples and logs, as a JSON object.
 
-    ``latency`` has one :func:`histogram` for each ``latency_ms.*`` series, by the rest of its name.
+    ``latency`` has one :func:`histogram` for each ``latency_ms.*`` series, by the rest of its name;
+    ``known`` keeps those of the last call, by name, with the time of their newest value.
     """
+    known = {} if known is None else known
     found: Message = {key: getattr(view, key) for key in _SUMMARY_KEYS}
     for key in ("metrics", "reports", "artifacts"):
         found[key] = dict(found[key])  # the view goes on changing its own
-    prefix = "latency_ms."
-    latency = {name[len(prefix) :]: each for name, each in view.series.items() if name.startswith(prefix)}
-    found["latency"] = {name: histogram(each.values) for name, each in latency.items() if each.values}
+    found["latency"] = {}
+    for name, series in view.series.items():
+        if name.startswith(_LATENCY) and series.values:
+            if name not in known or known[name][0] != series.times[-1]:
+                known[name] = (series.times[-1], histogram(series.values))
+            found["latency"][name.removeprefix(_LATENCY)] = known[name][1]
     return found
 
 
@@ -113,11 +119,16 @@ class LiveRun:
         self.log_count = 0
         self._tail = RunTail(folder)
         self._complete = False
+        self._histograms: dict[str, tuple[float, Message]] = {}
 
     @property
     def view(self) -> RunView:
         """The view as of the last :meth:`read`."""
         return self._tail.view
+
+    def summary(self) -> Message:
+        """The :func:`summary` of the view as last read."""
+        return summary(self.view, self._histograms)
 
     @property
     def is_complete(self) -> bool:
@@ -163,11 +174,11 @@ class LiveFeed:
         if _has_ended(self.live) and self._told_end is None:
             self._told_end = view.status
             html, text = self._card(view)
-            found.append({**self._next("final"), "view": summary(view), "html": html, "text": text})
+            found.append({**self._next("final"), "view": self.live.summary(), "html": html, "text": text})
         return found
 
     def _snapshot(self, view: RunView) -> Message:
-        self._summary, self._told_end, self._sequence = summary(view), None, 0
+        self._summary, self._told_end, self._sequence = self.live.summary(), None, 0
         limit = POINTS_KEPT if _has_ended(self.live) else _POINTS_AT_FIRST
         self._cursors, series = {}, {}
         for name, each in view.series.items():
@@ -184,7 +195,7 @@ class LiveFeed:
         }
 
     def _delta(self, view: RunView) -> list[Message]:
-        before, now = self._summary or {}, summary(view)
+        before, now = self._summary or {}, self.live.summary()
         changed = {key: value for key, value in now.items() if before.get(key) != value}
         append = {}
         for name, each in view.series.items():

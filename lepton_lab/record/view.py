@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .event import Event
@@ -213,9 +213,7 @@ def folded_events(events: Iterable[Event]) -> list[Event]:
         if known is not None and known.attempt == event.attempt:
             values = {**known.body["values"], **event.body["values"]}
             body = {**known.body, **event.body, "values": values}
-            metrics[step] = Event(
-                *(getattr(known, key) for key in ("run", "attempt", "writer", "sequence", "time", "kind")), body
-            )
+            metrics[step] = replace(known, body=body)
         else:
             if known is not None:  # an attempt that went back takes everything after that step with it
                 metrics = {each: kept for each, kept in metrics.items() if each < step or kept.attempt == event.attempt}
