@@ -44,9 +44,9 @@ def _script(shell: str) -> Text:
 completion = LeptonCommand(
     "completion",
     callback=_script,
-    params=[click.Argument(["shell"], type=OneOf(*_SHELLS), metavar="bash|zsh|fish")],
-    short_help="Print the script that teaches a shell to complete.",
-    help="Print the script that teaches a shell to complete commands, options and values.",
+    params=[click.Argument(["shell"], type=OneOf(*_SHELLS), metavar="SHELL")],
+    short_help="Print the script that teaches bash, zsh or fish to complete.",
+    help="Print the script that teaches SHELL (bash, zsh or fish) to complete commands, options and values.",
     examples=[
         'eval "$(lepton completion bash)"          # in ~/.bashrc',
         'eval "$(lepton completion zsh)"           # in ~/.zshrc',
