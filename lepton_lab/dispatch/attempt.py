@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import places
 from ..errors import Fenced
-from ..record import AttemptFolder, RunFolder, read_json, view_of
+from ..record import LOST_AFTER_SECONDS, AttemptFolder, RunFolder, read_json, view_of
 from .endings import end_attempt, ending_of
 from .environment import JobEnvironment
 from .processes import ProcessMark
@@ -63,7 +63,7 @@ def wait_for_runs(run_dirs: list[str], known: list[Any]) -> None:
     secede()
     for path in run_dirs:
         folder = RunFolder(Path(path))
-        while folder.path.is_dir() and folder.final() is None and not view_of(folder).is_over:
+        while folder.path.is_dir() and folder.final() is None and not _is_lost(folder):
             time.sleep(_POLL_SECONDS)
 
 
@@ -149,10 +149,17 @@ def _conclude(folder: RunFolder, attempt: AttemptFolder, grace_seconds: float) -
         ProcessMark.from_dict(worker).end(grace_seconds)
     asked = "cancel" if folder.asked("cancel") else ""
     ending = ending_of(attempt, None, asked)
-    if ending["status"] == "failed" and ending.get("reason") in ("killed", "terminated"):
+    if ending["status"] == "failed" and ending.get("reason") in ("killed", "terminated", "orphaned"):
         message = "The run's supervisor was killed; its last complete checkpoint stands."
         ending = {"status": "failed", "reason": "supervisor", "message": message}
     return end_attempt(folder, attempt, ending)
+
+
+def _is_lost(folder: RunFolder) -> bool:
+    """Whether the run was begun and nobody has looked after it for long."""
+    attempts = folder.attempts()
+    beat = attempts[-1].heartbeat_time() if attempts else None
+    return beat is not None and time.time() - beat > LOST_AFTER_SECONDS
 
 
 def _parent_problem(folder: RunFolder) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
 import signal
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, places
-from ..errors import ClusterError
+from ..errors import ClusterError, Problem, RequestError
 from ..record import RunFolder, read_json
 from .endings import log_tail
 from .environment import base_environment, code_mark, collect_environment, import_environment
-from .processes import ProcessMark
+from .processes import ProcessMark, kill_group
 from .starting import WORKER_MODULE
 
 PROTOCOL = 1
@@ -32,6 +33,7 @@ PROTOCOL = 1
 
 _START_SECONDS = 60.0
 _ANSWER_SECONDS = 30.0
+_PATIENCE_SECONDS = 10.0
 _LONGEST_PATH = 100
 _ROOMS = ("dispatch", "record")  # the code that the detached process runs
 
@@ -52,9 +54,20 @@ def cluster_status() -> dict[str, Any]:
 
 
 def start_cluster(dashboard: bool = False) -> dict[str, Any]:
-    """Start the local cluster unless it runs; its status. Raises :class:`ClusterError`."""
+    """Start the local cluster unless it runs; its status. Raises :class:`ClusterError`.
+
+    ``dashboard`` serves Dask's pages on a free port of this machine: no password, so
+    everybody who works on this machine can read them.
+    """
+    if dashboard and importlib.util.find_spec("bokeh") is None:
+        raise RequestError(
+            Problem("Dask's dashboard needs the package bokeh", "none installed", "Run: pip install bokeh")
+        )
     ask("spare", _spare_wish(collect_environment(), WORKER_MODULE), dashboard=dashboard)
-    return cluster_status()
+    status = cluster_status()
+    if dashboard and not status.get("dashboard"):
+        raise ClusterError("The local cluster runs without a dashboard. Stop it first: lepton cluster stop")
+    return status
 
 
 def stop_cluster(force: bool = False) -> dict[str, Any]:
@@ -66,7 +79,12 @@ def stop_cluster(force: bool = False) -> dict[str, Any]:
     stopped: list[str] = []
     with _start_lock():
         while True:
-            answer = _ask_if_there("stop")
+            try:
+                answer = _ask_if_there("stop")
+            except ClusterError:
+                if not force:
+                    raise
+                answer = None
             if answer is None:
                 _end_silent(force)
                 return {"cluster": "stopped", "cancelled": stopped}
@@ -190,7 +208,7 @@ def _communicate(process: subprocess.Popen[bytes], line: bytes) -> tuple[bytes, 
     try:
         output, errors = process.communicate(line, timeout=_START_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        kill_group(process.pid)  # what it became is in its group
         raise ClusterError(
             f"The local cluster did not start within {_START_SECONDS:g} s. Its log: {_log_path()}\n"
             f"{log_tail(_log_path())}"
@@ -214,15 +232,13 @@ def _end_silent(force: bool) -> None:
     found = read_json(places.state_dir() / "scheduler.json")
     if not found:
         return
-    mark = ProcessMark.of(int(found["pid"]))
-    command = Path(f"/proc/{mark.pid}/cmdline")
-    is_ours = command.exists() and b"lepton_lab.dispatch.local" in command.read_bytes()
-    if mark.is_alive() and is_ours:
-        mark.send(signal.SIGTERM)
-        if not mark.wait(10.0) and force:
-            mark.send(signal.SIGKILL)
-            mark.wait(10.0)
-    (places.state_dir() / "scheduler.json").unlink(missing_ok=True)
+    mark = ProcessMark.from_dict(found)
+    mark.send(signal.SIGTERM)
+    if not mark.wait(_PATIENCE_SECONDS) and force:
+        mark.send(signal.SIGKILL)
+        mark.wait(_PATIENCE_SECONDS)
+    for path in (places.state_dir() / "scheduler.json", control_path()):
+        path.unlink(missing_ok=True)
 
 
 def _cancel_all(runs: list[str]) -> None:
@@ -235,10 +251,11 @@ def _cancel_all(runs: list[str]) -> None:
 
 
 def _shown(answer: dict[str, Any]) -> dict[str, Any]:
-    keys = ("pid", "address", "devices", "running", "queued", "spare", "dashboard", "started", "idle_seconds", "python")
+    keys = ("pid", "address", "devices", "running", "queued", "spare", "dashboard", "idle_seconds", "python")
     return {
         "cluster": "running",
         **{key: answer[key] for key in keys},
+        "started": answer["since"],
         "version": str(answer["build"]).partition("-")[0],
         "state": str(places.state_dir()),
         "log": str(_log_path()),

@@ -155,7 +155,7 @@ def import_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What the detached process inherits: ``environ`` without what travels, and without credentials."""
     behind = (*TRAVELS, *_STAYS_BEHIND)
-    kept = {name: value for name, value in environ.items() if not _is_one_of(name, behind)}
+    kept = {name: value for name, value in environ.items() if name == "PYTHONPATH" or not _is_one_of(name, behind)}
     return {**kept, **NO_TELEMETRY}
 
 

@@ -29,6 +29,7 @@ from ..record import RunFolder, write_json
 from .cluster import PROTOCOL, control_path
 from .devices import host_devices
 from .environment import import_environment, spare_key
+from .processes import ProcessMark
 from .spare import SPARE_IDLE_SECONDS, SpareKeeper
 
 CLUSTER_IDLE_SECONDS = 1800.0
@@ -95,10 +96,14 @@ class Agent:
 
     async def close(self) -> None:
         """Let everything go; running supervisors go on by themselves."""
+        for job in self.jobs.values():
+            if job.watch is not None:
+                job.watch.cancel()  # the client's end is not the end of its runs
+        await asyncio.sleep(0)
         self.server.close()
         control_path().unlink(missing_ok=True)
         (places.state_dir() / "scheduler.json").unlink(missing_ok=True)
-        self.keeper.stop()
+        self.keeper.stop(wait_seconds=3.0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(3.0):
                 await self.client.close()
@@ -108,8 +113,8 @@ class Agent:
     def _identity(self) -> dict[str, Any]:
         return {
             "address": self.scheduler.address,
-            "pid": os.getpid(),
-            "started": self.started,
+            **ProcessMark.of(os.getpid()).to_dict(),
+            "since": self.started,
             "build": self.build,
             "protocol": PROTOCOL,
             "python": sys.executable,
@@ -222,9 +227,9 @@ class Agent:
         finally:
             self.jobs.pop(job.folder.run, None)
             self._last_used = time.monotonic()
-        await self.client.unpublish_dataset(job.future.key)
         if not self.jobs and self._wants_spare and self._spare_for is not None:
-            await asyncio.to_thread(self.keeper.refill, *self._spare_for)
+            self.keeper.refill(*self._spare_for)
+        await self.client.unpublish_dataset(job.future.key)
 
     def prepare_spare(self, request: dict[str, Any]) -> None:
         """Start a spare for the runs that this submitter is likely to send."""

@@ -184,17 +184,18 @@ class SpareKeeper:
                 process.stdin.write(json.dumps({"environment": first}).encode() + b"\n")
                 process.stdin.flush()
 
-    def stop(self) -> None:
+    def stop(self, wait_seconds: float = 0.0) -> None:
         """End a spare that waits; one that has a run goes on with it."""
-        if self._path is None:
+        if self.state() == "none" or self._path is None:
             return
-        waits = self._path.exists()
         self._path.unlink(missing_ok=True)
-        if waits and self._processes:
-            self._processes[-1].terminate()
-            self._processes[-1].wait(10.0)
         self._path = None
-        self._reap()
+        process = self._processes[-1]
+        if process.stdin is not None:
+            process.stdin.close()  # it leaves when nobody is there any more
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if wait_seconds:
+                process.wait(wait_seconds)
 
     def _reap(self) -> None:
         for process in [each for each in self._processes if each.poll() is not None]:
