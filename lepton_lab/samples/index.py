@@ -1,60 +1,41 @@
 """Gets one file from the package indexes that pip is set up with, without asking pip to build it.
 
 ``pip download`` runs the build code of a source distribution to learn what it needs. We only
-want the file, so we read the same settings (``pip config list``) and the same
-simple index (PEP 503 and 691) and fetch it ourselves. What comes is accepted by its digest alone.
+want the file, so we read the same settings (``pip config list``) and the same simple index
+(PEP 503 and 691) and fetch it ourselves. What comes is accepted by its digest alone.
 """
 
 from __future__ import annotations
 
 import ast
-import base64
 import hashlib
 import html.parser
 import json
-import netrc
 import os
 import re
-import ssl
 import subprocess
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from .source import Source
+from .visitor import PYPI, PipSettings, Visitor, without_password
 
-PYPI = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PAGE_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class PipSettings:
-    """Where pip looks and how it gets there."""
-
-    indexes: tuple[str, ...] = (PYPI,)
-    find_links: tuple[str, ...] = ()
-    cert: str = ""
-    client_cert: str = ""
-    proxy: str = ""
-    trusted_hosts: tuple[str, ...] = ()
-    timeout_seconds: float = 15.0
+_YES = frozenset({"1", "true", "yes", "on"})
 
 
 def pip_settings() -> PipSettings:
     """The settings of ``pip download`` here; without pip, those of its environment variables."""
     values = _pip_values()
-    indexes = (
-        [] if values.get("no-index", "").casefold() in {"1", "true", "yes", "on"} else [values.get("index-url", PYPI)]
-    )
-    if indexes:
-        indexes += values.get("extra-index-url", "").split()
+    indexes: list[str] = []
+    if values.get("no-index", "").casefold() not in _YES:
+        indexes = [values.get("index-url", PYPI), *values.get("extra-index-url", "").split()]
     try:
         timeout = float(values.get("timeout") or values.get("default-timeout") or 15)
     except ValueError:
@@ -71,28 +52,28 @@ def pip_settings() -> PipSettings:
 
 
 def fetch(source: Source, folder: Path, settings: PipSettings) -> tuple[Path | None, list[str]]:
-    """The file in ``folder``, or None, and what was tried without success."""
+    """The file in ``folder``, or None; and what was tried without success."""
     tried: list[str] = []
-    opener = _opener(settings)
+    visitor = Visitor(settings)
+    target = folder / source.filename
     seen: set[str] = set()
     for page in _pages(source, settings):
         try:
-            links = list(_links(opener, page, source, settings))
+            links = list(_links(visitor, page, source.filename))
         except (OSError, ValueError) as error:
-            tried.append(f"{_public(page)}: {_reason(error)}")
+            tried.append(f"{without_password(page)}: {_reason(error)}")
             continue
         if not links:
-            tried.append(f"{_public(page)}: has no {source.filename}")
+            tried.append(f"{without_password(page)}: has no {source.filename}")
         for link in links:
             if link in seen:
                 continue
             seen.add(link)
-            target = folder / source.filename
             try:
-                _download(opener, link, target, source, settings)
+                _download(visitor, link, target, source)
             except (OSError, ValueError) as error:
                 target.unlink(missing_ok=True)
-                tried.append(f"{_public(link)}: {_reason(error)}")
+                tried.append(f"{without_password(link)}: {_reason(error)}")
             else:
                 return target, tried
     return None, tried
@@ -108,10 +89,8 @@ def _config_sections() -> dict[str, dict[str, str]]:
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
     if done.returncode != 0:  # no pip here
-        found = {
-            key[4:].lower().replace("_", "-"): value for key, value in os.environ.items() if key.startswith("PIP_")
-        }
-        return {":env:": found}
+        names = [key for key in os.environ if key.startswith("PIP_")]
+        return {":env:": {key[4:].lower().replace("_", "-"): os.environ[key] for key in names}}
     sections: dict[str, dict[str, str]] = {}
     for line in done.stdout.splitlines():
         match = re.fullmatch(r"([^.=\s]+)\.([\w-]+)=(.*)", line)
@@ -135,21 +114,22 @@ def _pages(source: Source, settings: PipSettings) -> Iterator[str]:
         yield f"{index.rstrip('/')}/{project}/"
 
 
-def _links(opener: urllib.request.OpenerDirector, page: str, source: Source, settings: PipSettings) -> Iterator[str]:
-    """Addresses of the file that a page (or a folder on this machine) names."""
-    folder = _local(page)
-    if folder is not None:
-        if (folder / source.filename).is_file():
-            yield (folder / source.filename).as_uri()
-        page_file = folder / "index.html" if folder.is_dir() else folder
+def _links(visitor: Visitor, page: str, filename: str) -> Iterator[str]:
+    """Addresses of the file that a page, or a folder on this machine, names."""
+    place = _local(page)
+    if place is not None:
+        if (place / filename).is_file():
+            yield (place / filename).absolute().as_uri()
+        page_file = place / "index.html" if place.is_dir() else place
         if page_file.is_file():
-            yield from _named(page_file.read_text(encoding="utf-8"), page_file.as_uri(), source.filename)
+            yield from _named(page_file.read_text(encoding="utf-8"), page_file.absolute().as_uri(), filename)
         return
-    request = _request(page)
-    request.add_header("Accept", _ACCEPT)
-    with opener.open(request, timeout=settings.timeout_seconds) as answer:
+    with visitor.open(page, accept=_ACCEPT) as answer:
         text = answer.read(_PAGE_BYTES).decode("utf-8", "replace")
-        yield from _named(text, answer.url, source.filename)
+        base = answer.url
+    for link in _named(text, base, filename):
+        if urlsplit(link).scheme in {"http", "https"}:  # a page of the network names no files of this machine
+            yield link
 
 
 def _named(text: str, base: str, filename: str) -> Iterator[str]:
@@ -160,10 +140,7 @@ def _named(text: str, base: str, filename: str) -> Iterator[str]:
         parser.feed(text)
         links = [link for link in parser.links if unquote(urlsplit(link).path).rpartition("/")[2] == filename]
     for link in links:
-        address = urljoin(base, link).partition("#")[0]
-        if urlsplit(address).scheme == "file" and urlsplit(base).scheme != "file":
-            continue  # a page on the network does not get to name files of this machine
-        yield address
+        yield urljoin(base, link).partition("#")[0]
 
 
 class _Anchors(html.parser.HTMLParser):
@@ -176,28 +153,18 @@ class _Anchors(html.parser.HTMLParser):
             self.links += [value for key, value in attrs if key == "href" and value]
 
 
-def _download(
-    opener: urllib.request.OpenerDirector, link: str, target: Path, source: Source, settings: PipSettings
-) -> None:
+def _download(visitor: Visitor, link: str, target: Path, source: Source) -> None:
     hasher = hashlib.sha256()
     size = 0
     local = _local(link)
-    with (
-        local.open("rb") if local else opener.open(_request(link), timeout=settings.timeout_seconds) as answer,
-        target.open("wb") as out,
-    ):
-        while block := _read(answer):
+    opened: IO[bytes] = visitor.open(link) if local is None else local.open("rb")
+    with opened as answer, target.open("wb") as out:
+        while size <= source.bytes and (block := answer.read(1 << 18)):
             size += len(block)
-            if size > source.bytes:
-                break
             hasher.update(block)
             out.write(block)
-    if size != source.bytes or hasher.hexdigest() != source.sha256:
-        raise ValueError(f"is not the file we know: its digest is not sha256:{source.sha256}")
-
-
-def _read(answer: IO[bytes]) -> bytes:
-    return answer.read(1 << 18)
+    if hasher.hexdigest() != source.sha256:
+        raise ValueError(f"is not the file we know, its digest is not sha256:{source.sha256}")
 
 
 def _local(address: str) -> Path | None:
@@ -205,62 +172,7 @@ def _local(address: str) -> Path | None:
     parts = urlsplit(address)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
-    if parts.scheme in {"http", "https"}:
-        return None
-    return Path(address).expanduser()
-
-
-def _request(address: str) -> urllib.request.Request:
-    """A request that shows the user and password of its address, or of ``.netrc``, to that host only."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    request = urllib.request.Request(bare, headers={"User-Agent": "lepton-lab"})  # noqa: S310 - http and https only
-    if not user:
-        user, password = _netrc(host)
-    if user:
-        token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {token}")
-    return request
-
-
-def _netrc(host: str) -> tuple[str, str]:
-    try:
-        found = netrc.netrc().authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return "", ""
-    return (found[0], found[2] or "") if found else ("", "")
-
-
-def _opener(settings: PipSettings) -> urllib.request.OpenerDirector:
-    proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None
-    return urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=_context(settings))
-    )
-
-
-def _context(settings: PipSettings) -> ssl.SSLContext:
-    """The system's certificate authorities, certifi's where that is installed, and the ones pip is told of."""
-    context = ssl.create_default_context()
-    try:
-        import certifi
-    except ImportError:
-        pass
-    else:
-        context.load_verify_locations(certifi.where())
-    cert = settings.cert or os.environ.get("REQUESTS_CA_BUNDLE", "")
-    if cert:
-        context.load_verify_locations(**{"capath" if Path(cert).is_dir() else "cafile": cert})
-    if settings.client_cert:
-        context.load_cert_chain(settings.client_cert)
-    return context
-
-
-def _public(address: str) -> str:
-    """An address without its password, for messages."""
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return None if parts.scheme in {"http", "https"} else Path(address).expanduser()
 
 
 def _reason(error: Exception) -> str:
