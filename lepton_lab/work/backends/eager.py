@@ -9,6 +9,8 @@ from ..tasks.task import ModelSpec
 from .backend import Backend, Request, Runner, read_manifest
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .hardware import Hardware
 
 
@@ -34,3 +36,12 @@ class Eager(Backend):
         manifest = read_manifest(folder)
         model = load_torch_model(folder, ModelSpec.load(folder), manifest["precision"])
         return TorchRunner(model, manifest["inputs"], threads)
+
+
+def load_trained(folder: Path, tokenizer: Any, threads: int) -> Runner:
+    """A runner of a trained folder itself, in fp32: the reference, and the answer before any compilation."""
+    from .padding import input_names
+    from .torch_model import TorchRunner, forward_names, load_torch_model
+
+    model = load_torch_model(folder, ModelSpec.load(folder))
+    return TorchRunner(model, input_names(tokenizer, forward_names(model)), threads)

@@ -20,6 +20,26 @@ _LEVEL = 0.95
 Request = Callable[[], object]
 """Answers one request when called."""
 
+Clock = Callable[[], float]
+"""Answers one request when called, and says how many milliseconds it took."""
+
+
+def timed(request: Request, settle: int = 1) -> Clock:
+    """A clock around ``request``, which answers ``settle`` times untimed before each timed one.
+
+    That brings its weights back into the caches and lets the threads of whoever was before go to sleep,
+    as when it is alone.
+    """
+
+    def clock() -> float:
+        for _ in range(settle):
+            request()
+        started = time.perf_counter_ns()
+        request()
+        return (time.perf_counter_ns() - started) / 1e6
+
+    return clock
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -43,11 +63,10 @@ class Timing:
 
 
 def interleave(
-    contestants: Mapping[str, Request],
+    contestants: Mapping[str, Clock],
     rounds: int,
-    warmup: int = 2,
     *,
-    settle: int = 1,
+    warmup: int = 0,
     seconds: float = float("inf"),
     seed: int = 0,
     on_request: Callable[[str, float], None] | None = None,
@@ -55,13 +74,12 @@ def interleave(
 ) -> dict[str, list[float]]:
     """Milliseconds of each contestant's requests, one a round, in a new order each round.
 
-    What disturbs the machine for a while then disturbs all alike. ``settle`` requests before each timed one
-    are not counted: they bring the contestant's weights back into the caches and let the threads of the one
-    before go to sleep, as when it is alone. Stops early after ``seconds``, but not before 5 rounds.
+    What disturbs the machine for a while then disturbs all alike. Stops early after ``seconds``, but not
+    before 5 rounds.
     """
-    for request in contestants.values():
+    for clock in contestants.values():
         for _ in range(warmup):
-            request()
+            clock()
     found: dict[str, list[float]] = {name: [] for name in contestants}
     order, shuffle = list(contestants), random.Random(seed)  # noqa: S311 - an order, not a secret
     deadline = time.perf_counter() + seconds
@@ -70,12 +88,7 @@ def interleave(
             break
         shuffle.shuffle(order)
         for name in order:
-            request = contestants[name]
-            for _ in range(settle):
-                request()
-            started = time.perf_counter_ns()
-            request()
-            found[name].append((time.perf_counter_ns() - started) / 1e6)
+            found[name].append(contestants[name]())
             if on_request is not None:
                 on_request(name, found[name][-1])
     return found

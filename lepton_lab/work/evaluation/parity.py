@@ -139,7 +139,7 @@ class ParityGate:
                 )
             method = f"bootstrap of {metric} over rows"
         needed = self._rows_by_width(reference.rows, drop, lower, upper)
-        if greater and sum(len(each) for each in reference.decisions):
+        if greater and any(len(each) for each in reference.decisions):
             # A bootstrap is blind to what did not happen in these rows; single decisions are not.
             right = [
                 np.concatenate([a == b for a, b in zip(each.decisions, each.truth, strict=True)]).astype(float)

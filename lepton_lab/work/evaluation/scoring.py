@@ -63,10 +63,7 @@ def score_rows(
     batch_size: int,
     on_batch: Callable[[int], None] | None = None,
 ) -> Scored:
-    """Answer ``rows`` in batches of similar length and score them. ``on_batch`` hears how many rows are done.
-
-    Every model that is compared must be given the same ``batch_size``: so none has other batches.
-    """
+    """Answer ``rows`` in batches of similar length and score them. ``on_batch`` hears how many rows are done."""
     values: list[Any] = [None] * len(rows)
     decisions: list[Any] = [None] * len(rows)
     truth: list[Any] = [None] * len(rows)
