@@ -141,4 +141,6 @@ def _named(key: object, value: object, depth: int) -> str:
     text = _in_a_line(value, depth + 1)
     if not text:
         return ""
-    return f"{clip(key, 40)} ({text})" if isinstance(value, Mapping) else f"{clip(key, 40)} {text}"
+    if isinstance(value, Mapping):
+        return f"{clip(key, 40)} ({text})"
+    return f"{clip(key, 40)}: {text}" if isinstance(value, str) else f"{clip(key, 40)} {text}"
