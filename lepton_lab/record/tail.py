@@ -24,6 +24,7 @@ class RunTail:
 
     def read(self) -> list[Event]:
         """The events since the last call, in order; the view has taken them in."""
+        final = self.folder.final()
         fresh: list[Event] = []
         for attempt in self.folder.attempts():
             for path in sorted(attempt.path.glob("events-*.jsonl")):
@@ -32,5 +33,5 @@ class RunTail:
         fresh = in_order(fresh)
         for event in fresh:
             self._fold.apply(event)
-        self._fold.settle(self.folder)
+        self._fold.settle(self.folder, final)
         return fresh

@@ -160,12 +160,15 @@ class RunFold:
         if status in ENDED:
             view.ended = event.time
 
-    def settle(self, folder: RunFolder, now: float | None = None) -> RunView:
-        """Bring in what events cannot say: a request to stop, a supervisor that fell silent."""
+    def settle(self, folder: RunFolder, final: Mapping[str, Any] | None, now: float | None = None) -> RunView:
+        """Bring in what events cannot say: the last status, a request to stop, a supervisor that fell silent.
+
+        ``final`` is what :meth:`RunFolder.final` gave *before* the events were read: it is written
+        behind the last event, so a view that is over has them all.
+        """
         view = self.view
         view.as_of = time.time() if now is None else now
         view.status, view.reason, view.message = self._told  # a silence may have ended
-        final = folder.final()
         if final is not None:
             view.status, view.ended = final["status"], final["ended"]
             view.reason = final.get("reason", view.reason)
@@ -194,10 +197,11 @@ def fold(header: Mapping[str, Any], events: Iterable[Event]) -> RunView:
 
 def view_of(folder: RunFolder) -> RunView:
     """The run as it is now, from its folder."""
+    final = folder.final()
     folding = RunFold(folder.header())
     for event in folder.events():
         folding.apply(event)
-    return folding.settle(folder)
+    return folding.settle(folder, final)
 
 
 def folded_events(events: Iterable[Event]) -> list[Event]:
