@@ -60,7 +60,7 @@ class FrontendHook(BuildHookInterface):  # type: ignore[type-arg]
                 tail = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
                 raise RuntimeError(
                     f"The front end did not build: `jlpm {' '.join(words)}` exited {done.returncode}.\n{tail}\n"
-                    "It needs the npm registry, once. Set npm_config_registry for a mirror."
+                    "It needs the npm registry, once. Set YARN_NPM_REGISTRY_SERVER for a mirror."
                 )
 
     def _path_with_node(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from .lab import Lab, running_lab
+from .lab import BUILT, Lab, running_lab
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -56,7 +56,7 @@ def home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def lab(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab with our server extension."""
-    if not (Path(__file__).parents[2] / "lepton_lab" / "labextension" / "package.json").is_file():
+    if not (BUILT / "package.json").is_file():
         pytest.skip("THE LAB EXTENSION IS NOT BUILT: run `jlpm install && jlpm build:prod` in labextension/")
     with running_lab(tmp_path_factory.mktemp("lab"), {"LEPTON_HOME": str(home)}) as lab:
         yield lab

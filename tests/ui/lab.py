@@ -20,6 +20,7 @@ import nbformat
 from playwright.sync_api import Page, expect
 
 TOKEN = "a-token-for-tests"
+BUILT = Path(__file__).parents[2] / "lepton_lab" / "labextension"
 MEDIA_TYPE = "application/vnd.lepton-lab.run+json"
 
 
@@ -97,14 +98,16 @@ def running_lab(root: Path, environment: dict[str, str], with_extension: bool = 
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         "IPYTHONDIR": "ipython",
     }
-    extensions = {"lepton_lab.server": with_extension}
+    extensions = {"lepton_lab": with_extension}
+    (own / "labextensions").mkdir()
+    (own / "labextensions" / "lepton-lab").symlink_to(BUILT)  # what was built last, not what was installed
     log = (root / "server.log").open("wb")
     server = subprocess.Popen(
         [
             *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}"),
             *("--ServerApp.port_retries=0", "--ip=127.0.0.1", f"--IdentityProvider.token={TOKEN}"),
             *(f"--ServerApp.root_dir={notebooks}", f"--ServerApp.jpserver_extensions={extensions!r}"),
-            "--LabApp.collaborative=False",
+            f"--LabApp.extra_labextensions_path={own / 'labextensions'}",
         ],
         env={**os.environ, **environment, **{name: str(own / folder) for name, folder in folders.items()}},
         stdout=log,
