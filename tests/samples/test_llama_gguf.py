@@ -17,7 +17,12 @@ from lepton_lab.samples.llama_gguf import write_llama
 
 gguf = pytest.importorskip("gguf")
 
-WIDTH, HEADS, KV_HEADS, VOCABULARY = 8, 2, 1, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab", "Ġ", "1"]
+WIDTH, HEADS, KV_HEADS, VOCABULARY = (
+    8,
+    2,
+    1,
+    ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab", "Ġ", "1", "ĠĠ"],
+)
 
 
 def _llama_cpp_order(weights: np.ndarray, heads: int) -> np.ndarray:
@@ -45,7 +50,7 @@ def _tiny(path: Path, weights: dict[str, np.ndarray], pre: str = "smollm") -> Pa
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(VOCABULARY)
     writer.add_token_types([3, 3, 3] + [1] * (len(VOCABULARY) - 3))
-    writer.add_token_merges(["a b"])
+    writer.add_token_merges(["a b", "Ġ Ġ"])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
@@ -97,6 +102,7 @@ def test_config_and_tokenizer(tiny: tuple[Path, dict[str, np.ndarray]]) -> None:
     assert (config["bos_token_id"], config["eos_token_id"], config["pad_token_id"]) == (1, 2, 2)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     assert tokenizer.encode("<|im_start|>ab 11b").tokens == ["<|im_start|>", "ab", "Ġ", "1", "1", "b"]
+    assert tokenizer.encode("a  1").tokens == ["a", "ĠĠ", "1"]  # each digit on its own, so both spaces stay together
     assert json.loads((folder / "tokenizer_config.json").read_text())["pad_token"] == "<|im_end|>"
     assert (folder / "chat_template.jinja").read_text() == "{{ messages[0]['content'] }}"
 
