@@ -76,7 +76,7 @@ def run(context: WorkContext) -> dict[str, Any]:
     metrics: dict[str, Any] = loop.evaluate(trainer, model, "test", "test")
     metrics |= _judge(metrics, task, splits, encoded, spec)
     if task.generates:
-        base_model = load_model(base, task, spec, recipe.model_copy(update={"peft": type(recipe.peft)()}), precision)
+        base_model = load_model(base, task, spec, recipe, precision)
         metrics |= {
             f"base_{name}": value for name, value in loop.evaluate(trainer, base_model.model, "test", "test").items()
         }

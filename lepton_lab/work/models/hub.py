@@ -35,13 +35,13 @@ def fetch_hub_model(name: str, task: Task, events: EventWriter, allow_pickle: bo
         except OSError as error:  # no network: what an earlier run fetched may still do
             return _cached_anyway(name, str(error), events)
         events.log(_describe(name, info))
-        revision = info.sha
-        snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=["config.json"]))
+        # Named by branch, not by commit: only then does the cache find it again without the Hub.
+        snapshot = Path(snapshot_download(name, allow_patterns=["config.json"]))
         problems = check_config(read_config(snapshot), task, trust_remote_code)
         if problems:
             raise ModelError(*problems)
         files = _files_to_fetch(name, info, allow_pickle, trust_remote_code)
-        return Path(snapshot_download(name, revision=revision, allow_patterns=files))
+        return Path(snapshot_download(name, allow_patterns=files))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise ModelError(_explain(name, error)) from None
 

@@ -62,8 +62,9 @@ def resolve_max_length(wanted: int | None, tokenizer: Any, config: dict[str, Any
 def load_model(folder: Path, task: Task, spec: ModelSpec, recipe: Recipe, precision: Precision) -> LoadedModel:
     """The weights under the task's Auto class, in fp32.
 
-    Only the frozen body of a LoRA whose checkpoint is stored in the training format stays in it:
-    nothing is rounded, and the casts are saved.
+    Only the frozen body of a LoRA is held in the training format, where the checkpoint is stored in
+    it or the task generates: language models are large, and casting their weights at each step
+    costs more than the step's precision is worth.
     """
     import torch
     import transformers
@@ -71,7 +72,7 @@ def load_model(folder: Path, task: Task, spec: ModelSpec, recipe: Recipe, precis
     transformers.utils.logging.disable_progress_bar()
     kwargs = task.model_kwargs(spec)
     dtype = torch.float32
-    if recipe.peft.method != "none" and _stored_dtype(folder) == precision.dtype:
+    if recipe.peft.method != "none" and (task.generates or _stored_dtype(folder) == precision.dtype):
         dtype = getattr(torch, precision.dtype)
     auto_class = getattr(transformers, task.auto_class)
     try:

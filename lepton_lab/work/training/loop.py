@@ -48,6 +48,11 @@ class _Trainer(Trainer):  # type: ignore[misc]
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return LengthGroupedSampler(batch, lengths=rows.data.column("length").to_pylist())
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """Longest rows first: the least padding, and a lack of memory shows at once."""
+        lengths = eval_dataset.data.column("length").to_pylist()
+        return sorted(range(len(lengths)), key=lambda row: -lengths[row])
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         try:
             found: dict[str, float] = super().evaluate(*args, **kwargs)
