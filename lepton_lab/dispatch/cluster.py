@@ -132,6 +132,12 @@ def ask(operation: str, body: Mapping[str, Any], dashboard: bool = False) -> dic
     return answer
 
 
+def children_of(run: str) -> list[str]:
+    """Runs of the local cluster that wait for ``run``; none when no cluster runs."""
+    answer = _ask_if_there("children", {"run": run}) or {}
+    return list(answer.get("children", []))
+
+
 def build_mark() -> str:
     """What a detached process and a submitter must agree on, or the process is outdated."""
     return f"{__version__}-{code_mark(_ROOMS)}"

@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .. import places
 from ..errors import Fenced, Problem, RequestError
-from ..record import LOST_AFTER_SECONDS, RunFolder, run_folders
+from ..record import LOST_AFTER_SECONDS, RunFolder
 from .attempt import supervisor_of
-from .cluster import ask, spare_wanted
+from .cluster import ask, children_of, spare_wanted
 from .endings import end_attempt
 from .starting import WORKER_MODULE
 
@@ -46,6 +47,7 @@ def hand_over(
         "cpus": recipe.resources.cpus,
         "grace_seconds": recipe.resources.grace_seconds,
         "after": list(after),
+        "parent": folder.header().get("parent") or "",
         "environment": environment,
         "use_spare": spare_wanted(),
         "worker_module": worker_module,
@@ -76,13 +78,12 @@ def request_cancel(folder: RunFolder) -> None:
 
 
 def _fail_children(parent: str) -> None:
-    """End the runs that waited for a run which will never succeed."""
-    for folder in run_folders():
-        if folder.header().get("parent") != parent or folder.attempts() or folder.final() is not None:
-            continue
+    """End the runs that wait for a run which will never succeed."""
+    for run in children_of(parent):
+        folder = RunFolder(places.runs_dir() / run)
         try:
             attempt = folder.take_lease(1)
-        except Fenced:
+        except (Fenced, FileNotFoundError):
             continue
         message = f"its parent run {parent} ended cancelled"
         end_attempt(folder, attempt, {"status": "failed", "reason": "parent", "message": message})

@@ -42,6 +42,7 @@ class Job:
     """A run that this process handed to Dask."""
 
     folder: RunFolder
+    parent: str
     future: Any
     watch: asyncio.Task[None] | None = None
 
@@ -135,12 +136,18 @@ class Agent:
             writer.close()
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        operations = {"submit": self._submit, "status": self._status, "stop": self._stop, "spare": self._spare}
+        operations = {
+            "children": self._children,
+            "spare": self._spare,
+            "status": self._status,
+            "stop": self._stop,
+            "submit": self._submit,
+        }
         if request.get("protocol") != PROTOCOL or (request["build"] != self.build and not self.jobs):
             if request["operation"] == "stop" and not self.jobs:
                 return await self._stop(request)
             return {"outdated": True, "busy": sorted(self.jobs), "pid": os.getpid()}
-        if request["operation"] != "status":
+        if request["operation"] not in ("status", "children"):
             self._last_used = time.monotonic()
         operation = operations.get(str(request["operation"]))
         if operation is None:
@@ -166,9 +173,13 @@ class Agent:
         self.prepare_spare(request)
         return {"spare": self.keeper.state()}
 
+    async def _children(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"children": [run for run, job in self.jobs.items() if job.parent == request["run"]]}
+
     async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self.jobs:
-            return {"busy": sorted(self.jobs), "pid": os.getpid()}
+        unfinished = sorted(run for run, job in self.jobs.items() if job.folder.final() is None)
+        if unfinished:
+            return {"busy": unfinished, "pid": os.getpid()}
         self.stopped.set()
         return {"stopping": True, "pid": os.getpid()}
 
@@ -206,7 +217,7 @@ class Agent:
         future = self.client.submit(
             run_attempt, plan, waited, key=key, pure=False, priority=priority, resources={"device": 1}
         )
-        job = Job(folder, future)
+        job = Job(folder, request["parent"], future)
         self.jobs[folder.run] = job
         job.watch = asyncio.create_task(self._watch(job, plan.number))
         await self.client.publish_dataset(future, name=key, override=True)

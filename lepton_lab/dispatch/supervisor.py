@@ -49,6 +49,7 @@ class Supervision:
         self._was_killed = False
         self._saved_for = 0.0
         self._next_beat = 0.0
+        self._control_seen = -1
         self._lock = DeviceLock(usable_devices(job["environment"]))
 
     def run(self) -> str:
@@ -128,11 +129,16 @@ class Supervision:
     def _look(self) -> None:
         """One round: heartbeat, requests, patience."""
         now = time.monotonic()
-        if now >= self._next_beat:
+        is_beat = now >= self._next_beat
+        if is_beat:
             self._next_beat = now + HEARTBEAT_SECONDS
             with contextlib.suppress(OSError):  # a full disk ends the worker, not who reports it
                 self._attempt.beat()
-        if not self._asked and self._folder.asked("cancel"):
+        # The folder's time tells of a new request; each beat looks anyway, for file systems that keep time badly.
+        changed = self._control_time()
+        is_news = is_beat or changed != self._control_seen
+        self._control_seen = changed
+        if is_news and not self._asked and self._folder.asked("cancel"):
             self._events.status(status="cancelling")
             self._ask("cancel")
         if self._worker is None:
@@ -143,11 +149,17 @@ class Supervision:
         if self._deadline is not None and now > self._deadline and not self._was_killed:
             self._was_killed = True
             kill_group(self._worker.pid)
-        asked = self._folder.asked("save")
+        asked = self._folder.asked("save") if is_news else None
         # Before the worker has its handler the signal would end it; then the request waits.
         if asked and asked["time"] != self._saved_for and catches(self._worker.pid, signal.SIGUSR1):
             self._saved_for = asked["time"]
             self._worker.send_signal(signal.SIGUSR1)
+
+    def _control_time(self) -> int:
+        try:
+            return (self._folder.path / "control").stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _ask(self, what: str) -> None:
         self._asked = self._asked or what
