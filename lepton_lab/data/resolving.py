@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import DataError, Problem
 from .files import format_of
-from .frames import frames, is_frame, is_rows, write_frame
+from .dataframes import frames, is_frame, is_rows, write_frame
 from .hub import check_hub_name
 from .notes import name_values
 
