@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,12 @@ def fetch_hub_model(name: str, task: Task, events: EventWriter, allow_pickle: bo
         try:
             info = HfApi().model_info(name, files_metadata=True)
         except OfflineModeIsEnabled:
-            return Path(snapshot_download(name, local_files_only=True))
+            return _cached_folder(name)
         except HfHubHTTPError as error:
             if error.response is not None and error.response.status_code < 500:
                 raise
             return _cached_anyway(name, str(error), events)
-        except OSError as error:  # no network: what an earlier run fetched may still do
+        except _network_errors() as error:  # no network: what an earlier run fetched may still do
             return _cached_anyway(name, str(error), events)
         events.log(_describe(name, info))
         # Named by branch, not by commit: only then does the cache find it again without the Hub.
@@ -42,7 +43,7 @@ def fetch_hub_model(name: str, task: Task, events: EventWriter, allow_pickle: bo
             raise ModelError(*problems)
         files = _files_to_fetch(name, info, allow_pickle, trust_remote_code)
         return Path(snapshot_download(name, allow_patterns=files))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, *_network_errors()) as error:
         raise ModelError(_explain(name, error)) from None
 
 
@@ -75,16 +76,34 @@ def _files_to_fetch(name: str, info: Any, allow_pickle: bool, trust_remote_code:
 
 
 def _cached_anyway(name: str, reason: str, events: EventWriter) -> Path:
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
+        folder = _cached_folder(name)
     except LocalEntryNotFoundError:
         do = "Check the network, HF_ENDPOINT and the proxies, or use a folder or a sample."
         raise ModelError(Problem(f"the Hub did not answer for {name}", reason, do, _WHERE)) from None
     events.log(f"the Hub did not answer; using the copy of {name} on this machine", "warning")
     return folder
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """What a Hub that cannot be reached raises; huggingface_hub has changed its HTTP library twice."""
+    names = {"httpx2": "TransportError", "httpx": "TransportError", "requests": "RequestException"}
+    found = [getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules]
+    return (OSError, *found)
+
+
+def _cached_folder(name: str) -> Path:
+    """Where an earlier run put a model. Only what a model needs was fetched, so ``snapshot_download``
+    would call it incomplete; whether its weights are all there is checked with every folder."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    config = try_to_load_from_cache(name, "config.json")
+    if not isinstance(config, str):
+        raise LocalEntryNotFoundError(f"{name} is not in the cache")
+    return Path(config).parent
 
 
 def _explain(name: str, error: Exception) -> Problem:

@@ -143,6 +143,13 @@ def check_ability(config: dict[str, Any], task: Task) -> list[Problem]:
 
 
 def _check_weights(folder: Path, allow_pickle: bool) -> list[Problem]:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+        missing = sorted(name for name in shards if not (folder / name).is_file())
+        if missing:
+            what = f"{len(missing)} of {len(shards)} parts of the model's weights are missing"
+            return [Problem(what, ", ".join(missing[:3]), "Fetch or copy them again.", _WHERE)]
     if any(folder.glob("*.safetensors")):
         return []
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
