@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .lab import MEDIA_TYPE, TOKEN, Lab, run_cell, running_lab, save, show_cell
-from .written import WrittenRun, going_on, measure
+from .written import COMPILED, COMPILED_METRICS, WrittenRun, going_on, measure
 
 pytestmark = pytest.mark.ui
 
@@ -23,8 +23,10 @@ Shoot = Callable[[str], None]
 
 def points(page: Page, chart: int = 0, trace: int = 0) -> list[int]:
     """The steps of a curve that is on the screen."""
-    found: list[int] = page.locator(f"{DASHBOARD} .lepton-plot-canvas").nth(chart).evaluate(
-        "(element, trace) => element.data ? element.data[trace].x : []", trace
+    found: list[int] = (
+        page.locator(f"{DASHBOARD} .lepton-plot-canvas")
+        .nth(chart)
+        .evaluate("(element, trace) => element.data ? element.data[trace].x : []", trace)
     )
     return found
 
@@ -38,9 +40,7 @@ def wait_for_points(page: Page, least: int, seconds: float = 10) -> list[int]:
     return found
 
 
-def test_curve_grows_free_and_busy_and_a_reload_shows_it_whole(
-    lab: Lab, page: Page, home: Path, shoot: Shoot
-) -> None:
+def test_curve_grows_free_and_busy_and_a_reload_shows_it_whole(lab: Lab, page: Page, home: Path, shoot: Shoot) -> None:
     written = WrittenRun(max_steps=500)
     path = lab.write_notebook("live.ipynb", show_cell(written.run, home), "import time; time.sleep(4); print('done')")
     lab.open(page, "live.ipynb")
@@ -62,7 +62,6 @@ def test_curve_grows_free_and_busy_and_a_reload_shows_it_whole(
         page.wait_for_selector(DASHBOARD, timeout=30_000)
         after = wait_for_points(page, seen)
         assert after[:seen] == list(range(1, seen + 1)), "each step once, from the first on"
-    shoot("dashboard-running")
     written.train(written.max_steps - written.step)
     written.end()
     expect(page.locator(DASHBOARD)).to_contain_text("Succeeded")
@@ -140,26 +139,55 @@ def test_zoom_survives_updates_and_keys_move_it(lab: Lab, page: Page, home: Path
 def test_benchmark_compile_and_failure(lab: Lab, page: Page, home: Path, shoot: Shoot) -> None:
     benchmark = WrittenRun("benchmark", max_steps=400)
     measure(benchmark)
+    compiled = WrittenRun("compile", max_steps=8)
+    compiled.trainer.report("compile", COMPILED)
+    compiled.trainer.report("metrics", COMPILED_METRICS)
+    compiled.end()
     failed = WrittenRun(name="bad-data")
     failed.train(40)
     problem = {"what": "labels of the test split must be seen in training", "got": "'mixed'", "do": "Drop those rows."}
     failed.end("failed", reason="request", message="the request was wrong", problems=[problem])
-    lab.write_notebook("kinds.ipynb", show_cell(benchmark.run, home), show_cell(failed.run, home))
+    runs = [benchmark, compiled, failed]
+    lab.write_notebook("kinds.ipynb", *(show_cell(each.run, home) for each in runs))
     lab.open(page, "kinds.ipynb")
-    run_cell(page, 0)
-    run_cell(page, 1)
-    first, second = page.locator(DASHBOARD).nth(0), page.locator(DASHBOARD).nth(1)
-    expect(first).to_contain_text("Latency in milliseconds")
-    expect(first.locator(".annotation-text")).to_have_count(6)
-    expect(first.locator("select")).to_be_visible()
-    expect(second).to_contain_text("Drop those rows.")
-    shoot("dashboard-benchmark")
+    for number in range(len(runs)):
+        run_cell(page, number)
+    shown = [page.locator(f"{DASHBOARD}[data-run={each.run}]") for each in runs]
+    expect(shown[0]).to_contain_text("Latency in milliseconds")
+    expect(shown[0].locator(".annotation-text")).to_have_count(6)
+    expect(shown[0].locator("select")).to_be_visible()
+    expect(shown[1].locator(".lepton-row-marked")).to_contain_text("openvino bf16")
+    expect(shown[1]).to_contain_text("pip install")
+    expect(shown[2]).to_contain_text("Drop those rows.")
+    for each, name in zip(runs, ("benchmark", "compile", "failed"), strict=True):
+        shoot(f"dashboard-{name}", f"{DASHBOARD}[data-run={each.run}]")
     benchmark.end()
 
 
-def test_without_the_server_extension_the_saved_card_is_shown(
-    page: Page, home: Path, tmp_path: Path
-) -> None:
+def test_dark_theme_reaches_the_charts(lab: Lab, page: Page, home: Path, shoot: Shoot) -> None:
+    written = WrittenRun()
+    written.preflight()
+    written.train(320)
+    lab.write_notebook("dark.ipynb", show_cell(written.run, home))
+    lab.open(page, "dark.ipynb")
+    run_cell(page, 0)
+    wait_for_points(page, 320)
+    color = "element => getComputedStyle(element.querySelector('.xtick text')).fill"
+    canvas = page.locator(f"{DASHBOARD} .lepton-plot-canvas").first
+    light = canvas.evaluate(color)
+    shoot("dashboard-light")
+    for word in ("Settings", "Theme", "JupyterLab Dark"):
+        page.get_by_text(word, exact=True).click()
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
+    page.wait_for_timeout(1000)
+    assert canvas.evaluate(color) != light
+    shoot("dashboard-dark")
+    for word in ("Settings", "Theme", "JupyterLab Light"):
+        page.get_by_text(word, exact=True).click()
+    written.end("cancelled")
+
+
+def test_without_the_server_extension_the_saved_card_is_shown(page: Page, home: Path, tmp_path: Path) -> None:
     card = "<p style='color: var(--jp-ui-font-color1)'>accuracy 0.84</p><script>parent.document.title = 'bad'</script>"
     with running_lab(tmp_path, {"LEPTON_HOME": str(home)}, with_extension=False) as lab:
         lab.write_notebook("saved.ipynb", show_cell("qqqq2222", home, card))

@@ -35,7 +35,10 @@ const STAGE_WORDS: Partial<Record<string, string>> = {
   model: 'loading the model',
   train: 'training',
   evaluate: 'evaluating',
-  save: 'saving'
+  save: 'saving',
+  reference: 'scoring the trained model',
+  compile: 'compiling',
+  latency: 'measuring latency'
 };
 
 export class Header implements Drawer {

@@ -5,7 +5,7 @@ import { make, show } from './element';
 import { formatNumber } from './format';
 import { Plot, type Drawing } from './plot';
 import type { Plotly, Trace, Layout } from './plotly';
-import { makeTable } from './table';
+import { formatColumn, isObject, makeTable } from './table';
 import type { Theme } from './theme';
 
 interface Measured {
@@ -53,12 +53,16 @@ export class Latency {
       this._choice.value = this._chosen;
       show(this._choice, places.length > 1);
     }
-    const rows = JSON.stringify(
+    const report = view.reports.benchmark;
+    const results = isObject(report) && Array.isArray(report.results) ? report.results.filter(isObject) : [];
+    const rows = JSON.stringify([
+      results,
       all.map(({ who, where, histogram: { p50, p95, p99, count } }) => [who, where, p50, p95, p99, count])
-    );
+    ]);
     if (rows !== this._rows) {
       this._rows = rows;
-      this._table.replaceChildren(all.length > 0 ? table(all) : '');
+      const table = results.length > 0 ? resultTable(results) : all.length > 0 ? liveTable(all) : '';
+      this._table.replaceChildren(table);
     }
   }
 
@@ -168,7 +172,33 @@ function lines(shown: readonly Measured[], theme: Theme): Layout {
   };
 }
 
-function table(all: readonly Measured[]): HTMLElement {
+const RESULT_COLUMNS: readonly [string, string][] = [
+  ['model', 'model'],
+  ['batch_size', 'batch'],
+  ['length', 'length'],
+  ['p50_ms', 'p50, ms'],
+  ['p95_ms', 'p95, ms'],
+  ['p99_ms', 'p99, ms'],
+  ['speedup', 'speed-up'],
+  ['rows_per_second', 'rows/s'],
+  ['tokens_per_second', 'tokens/s'],
+  ['peak_memory_mb', 'memory, MB']
+];
+
+/** The report of a benchmark that is over. */
+function resultTable(results: readonly Record<string, unknown>[]): HTMLElement {
+  const shown = RESULT_COLUMNS.filter(([name]) =>
+    results.some(row => row[name] !== null && row[name] !== undefined)
+  );
+  const columns = shown.map(([name]) => formatColumn(results.map(row => row[name])));
+  return makeTable(
+    'Results',
+    shown.map(([name, title]) => ({ title, isNumber: name !== 'model' })),
+    results.map((_, i) => ({ cells: columns.map(column => column[i]) }))
+  );
+}
+
+function liveTable(all: readonly Measured[]): HTMLElement {
   const number = (title: string): { title: string; isNumber: boolean } => ({ title, isNumber: true });
   return makeTable(
     'Latency in milliseconds',

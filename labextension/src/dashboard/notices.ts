@@ -61,11 +61,13 @@ function problemList(problems: readonly Problem[]): HTMLElement | null {
   );
 }
 
+const MOST_WARNINGS = 12;
+
 function findWarnings(view: Summary): Problem[] {
-  const preflight = view.reports.preflight;
-  const found = isObject(preflight) ? preflight.warnings : null;
-  if (!Array.isArray(found)) {
-    return [];
-  }
-  return found.map((each: unknown) => (isObject(each) ? (each as Problem) : { what: String(each) }));
+  const found = Object.values(view.reports).flatMap((report): unknown[] =>
+    isObject(report) && Array.isArray(report.warnings) ? report.warnings : []
+  );
+  return found
+    .slice(0, MOST_WARNINGS)
+    .map(each => (isObject(each) ? (each as Problem) : { what: String(each) }));
 }

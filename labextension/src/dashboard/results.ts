@@ -13,7 +13,7 @@ export class Results {
       return;
     }
     this._drawn = view.metrics;
-    const shown = ordered(view.metrics);
+    const shown = ordered(view.metrics, view.kind);
     show(this.element, shown.length > 0);
     this.element.replaceChildren(
       ...shown.map(([name, value]) =>
@@ -32,12 +32,23 @@ export class Results {
 
 const MOST = 8;
 
+/** What people look for first, by kind of run; the beginnings of names. */
+const FIRST: Partial<Record<string, string[]>> = {
+  train: ['test_'],
+  compile: ['backend', 'precision', 'speedup', 'latency', 'test_'],
+  benchmark: ['speedup', 'p50', 'p95', 'p99', 'rows_per', 'tokens_per', 'peak_memory', 'model']
+};
+
 /** What was measured on untouched rows first. */
-function ordered(metrics: Record<string, unknown>): [string, unknown][] {
-  const rank = (name: string): number => (name.startsWith('test_') ? 0 : name.startsWith('eval_') ? 2 : 1);
+function ordered(metrics: Record<string, unknown>, kind: string): [string, unknown][] {
+  const first = FIRST[kind] ?? [];
+  const rank = (name: string): number => {
+    const at = first.findIndex(start => name.startsWith(start));
+    return at < 0 ? first.length : at;
+  };
   return Object.entries(metrics)
     .filter(([, value]) => ['number', 'string', 'boolean'].includes(typeof value))
-    .filter(([name]) => !/runtime|per_second|_steps$/.test(name))
+    .filter(([name]) => !/runtime|(samples|steps)_per_second|_steps$|_low$|_high$/.test(name))
     .sort(([a], [b]) => rank(a) - rank(b))
     .slice(0, MOST);
 }

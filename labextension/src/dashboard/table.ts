@@ -44,15 +44,27 @@ export function formatColumn(values: readonly unknown[]): string[] {
 
 export interface Column {
   title: string;
+  /** Said when the title is pointed at. */
+  meaning?: string;
   /** Numbers stand to the right, under each other. */
   isNumber?: boolean;
 }
 
-/** A table; `marked` rows are the ones picked. */
+export interface TableRow {
+  cells: readonly Child[];
+  /** The one that was picked. */
+  marked?: boolean;
+  /** One that does not count. */
+  faint?: boolean;
+  /** One cell across all columns, about the row before. */
+  whole?: boolean;
+}
+
+/** A table with a caption. */
 export function makeTable(
   caption: string,
   columns: readonly Column[],
-  rows: readonly { cells: readonly Child[]; marked?: boolean; faint?: boolean }[]
+  rows: readonly TableRow[]
 ): HTMLElement {
   const kind = (i: number): Record<string, string> => (columns[i].isNumber ? { class: 'lepton-number' } : {});
   return make(
@@ -65,7 +77,17 @@ export function makeTable(
       make(
         'thead',
         {},
-        make('tr', {}, ...columns.map((column, i) => make('th', { scope: 'col', ...kind(i) }, column.title)))
+        make(
+          'tr',
+          {},
+          ...columns.map((column, i) =>
+            make(
+              'th',
+              { scope: 'col', ...kind(i), ...(column.meaning ? { title: column.meaning } : {}) },
+              column.title
+            )
+          )
+        )
       ),
       make(
         'tbody',
@@ -73,8 +95,10 @@ export function makeTable(
         ...rows.map(row =>
           make(
             'tr',
-            { class: row.marked ? 'lepton-row-marked' : row.faint ? 'lepton-row-faint' : '' },
-            ...row.cells.map((cell, i) => make('td', kind(i), cell))
+            { class: rowClass(row) },
+            ...row.cells.map((cell, i) =>
+              make('td', row.whole ? { colspan: String(columns.length) } : kind(i), cell)
+            )
           )
         )
       )
@@ -92,6 +116,13 @@ export function makeList(values: Record<string, unknown>): HTMLElement {
       make('dd', {}, formatValue(value))
     ])
   );
+}
+
+function rowClass(row: TableRow): string {
+  if (row.whole) {
+    return 'lepton-row-note';
+  }
+  return row.marked ? 'lepton-row-marked' : row.faint ? 'lepton-row-faint' : '';
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
