@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,31 +23,74 @@ _BATCH_SIZE = 32
 _NEW_TOKENS = 128
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A runner and what it came from. ``batch_size`` is the most rows that it should be given at once."""
+
+    runner: Runner
+    backend: str
+    precision: str
+    threads: int
+    batch_size: int = _BATCH_SIZE
+
+
+def load_runner(folder: Path, threads: int | None = None) -> Loaded:
+    """What answers for a trained or compiled folder. Only a runtime that needs torch imports it.
+
+    Raises :class:`ModelError`, or :class:`~lepton_lab.errors.MissingExtra` without its runtime.
+    """
+    cores = usable_cores()
+    if not is_compiled(folder):
+        from .backends.eager import load_trained
+
+        threads = threads or cores
+        return Loaded(load_trained(folder, load_tokenizer(folder), threads), "eager", "fp32", threads)
+    manifest = read_manifest(folder)
+    threads = threads or min(int(manifest["threads"]), cores)
+    runner = load_backend(manifest["backend"]).load(folder, threads)
+    return Loaded(
+        runner, manifest["backend"], manifest["precision"], threads, manifest.get("batch_size") or _BATCH_SIZE
+    )
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder: the class that its configuration names, which needs no torch.
+
+    ``AutoTokenizer`` would choose the same class, but imports torch; it is asked only about unknown names.
+    """
+    import json
+
+    import transformers
+
+    from .models import fast_tokenizer
+
+    path = folder / "tokenizer_config.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = getattr(transformers, str(known.get("tokenizer_class", "")), None)
+    if found is None or known.get("auto_map") or not (folder / "tokenizer.json").exists():
+        return fast_tokenizer.load_tokenizer(folder)
+    tokenizer = found.from_pretrained(folder)
+    if not tokenizer.is_fast:
+        return fast_tokenizer.load_tokenizer(folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
 class Predictor:
     """Answers inputs. ``backend`` and ``precision`` say through what; ``spec`` is what the model learnt."""
 
-    def __init__(
-        self,
-        folder: Path,
-        runner: Runner,
-        tokenizer: Any,
-        spec: ModelSpec,
-        *,
-        backend: str,
-        precision: str,
-        threads: int,
-        batch_size: int = _BATCH_SIZE,
-    ) -> None:
+    def __init__(self, folder: Path, loaded: Loaded, tokenizer: Any, spec: ModelSpec) -> None:
         self.folder = folder
-        self.runner = runner
+        self.runner = loaded.runner
+        self.backend = loaded.backend
+        self.precision = loaded.precision
+        self.threads = loaded.threads
+        self.batch_size = loaded.batch_size
         self.tokenizer = tokenizer
         self.spec = spec
-        self.backend = backend
-        self.precision = precision
-        self.threads = threads
-        self.batch_size = batch_size
         self.task: Task = load_task(spec.task)
-        self._padding = Padding.of(tokenizer, self.task, runner.input_names)
+        self._padding = Padding.of(tokenizer, self.task, self.runner.input_names)
 
     def __repr__(self) -> str:
         return f"Predictor({self.spec.task!r}, {self.backend} {self.precision}, run {self.spec.run or '?'})"
@@ -55,33 +99,11 @@ class Predictor:
     def from_dir(cls, path: Path | str, threads: int | None = None) -> Predictor:
         """The model of a trained or compiled folder, with ``threads`` threads (default: as compiled, or every core).
 
-        Raises :class:`ModelError`, or :class:`MissingExtra` when its runtime is not installed.
+        Raises :class:`ModelError`, or :class:`~lepton_lab.errors.MissingExtra` without its runtime.
         """
-        from .models.loading import load_tokenizer
-
         folder = Path(path)
         spec = ModelSpec.load(folder)
-        cores = usable_cores()
-        if not is_compiled(folder):
-            from .backends.eager import load_trained
-
-            tokenizer = load_tokenizer(folder)
-            threads = threads or cores
-            runner = load_trained(folder, tokenizer, threads)
-            return cls(folder, runner, tokenizer, spec, backend="eager", precision="fp32", threads=threads)
-        manifest = read_manifest(folder)
-        threads = threads or min(int(manifest["threads"]), cores)
-        runner = load_backend(manifest["backend"]).load(folder, threads)
-        return cls(
-            folder,
-            runner,
-            load_tokenizer(folder),
-            spec,
-            backend=manifest["backend"],
-            precision=manifest["precision"],
-            threads=threads,
-            batch_size=manifest.get("batch_size") or _BATCH_SIZE,
-        )
+        return cls(folder, load_runner(folder, threads), load_tokenizer(folder), spec)
 
     def describe(self) -> dict[str, Any]:
         """What answers: task, labels, backend, precision, threads, folder, run, base model."""

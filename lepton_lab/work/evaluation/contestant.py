@@ -117,32 +117,32 @@ def main() -> None:
 def _serve(say: Any) -> None:
     import numpy as np
 
-    from ..predictor import Predictor
+    from ..predictor import load_runner
 
     order = json.loads(sys.stdin.readline())
     started = time.perf_counter()
-    predictor = Predictor.from_dir(order["folder"], order["threads"])
+    # No tokenizer: what is measured is the model and its runtime.
+    loaded = load_runner(Path(order["folder"]), order["threads"])
     say(
         load_seconds=time.perf_counter() - started,
         memory_mb=_peak_mb(),
-        backend=predictor.backend,
-        precision=predictor.precision,
+        backend=loaded.backend,
+        precision=loaded.precision,
     )
     batch: dict[str, Any] = {}
     max_new_tokens: int | None = None
 
     def request() -> None:
         if max_new_tokens is None:
-            predictor.runner(**batch)
+            loaded.runner(**batch)
         else:
-            options = {"min_new_tokens": max_new_tokens, "pad_token_id": predictor.tokenizer.pad_token_id}
-            predictor.runner.generate(batch, max_new_tokens, **options)  # type: ignore[attr-defined]
+            loaded.runner.generate(batch, max_new_tokens, min_new_tokens=max_new_tokens)  # type: ignore[attr-defined]
 
     resettable = False
     for line in sys.stdin:
         order = json.loads(line)
         if "batch" in order:
-            batch = {name: np.asarray(order["batch"][name], dtype=np.int64) for name in predictor.runner.input_names}
+            batch = {name: np.asarray(order["batch"][name], dtype=np.int64) for name in loaded.runner.input_names}
             max_new_tokens = order["max_new_tokens"]
             resettable = _reset_peak()
             for _ in range(order["warmup"]):

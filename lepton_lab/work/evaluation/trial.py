@@ -129,7 +129,7 @@ class Trial:
         if not self.rows("test"):
             return None
         reference = self.score_reference("test", on_batch)
-        scored = self.score(candidate, "test", on_batch)
+        scored = reference if candidate.is_reference else self.score(candidate, "test", on_batch)
         return gate.judge(reference, scored, self.task, self.spec, candidate.precision).to_dict()
 
     def latency_batch(self) -> dict[str, NDArray[np.int64]]:

@@ -198,7 +198,7 @@ def _report(
         "histograms": histograms,
         "contestants": about,
         "measured": {**at, "settle": _SETTLE, "warmup": recipe.warmup, "repeats": recipe.repeats},
-        "memory": "highest resident memory of the whole process of each model, Python and libraries with it, "
+        "memory": "highest resident memory of each model's own process, Python and the runtime with it, no tokenizer, "
         + ("at this shape" if resettable else "up to and with this shape"),
         "max_new_tokens": recipe.max_new_tokens if generates else None,
         "warnings": warnings,

@@ -126,7 +126,12 @@ def _attempt(
     try:
         trial.build(candidate)
         steps.done()
-        scored = trial.score(candidate, "validation", on_batch=lambda _: context.check_stop())
+        # The reference itself would only be scored twice.
+        scored = (
+            reference
+            if candidate.is_reference
+            else trial.score(candidate, "validation", on_batch=lambda _: context.check_stop())
+        )
         candidate.verdict = gate.judge(reference, scored, trial.task, trial.spec, candidate.precision)
         candidate.status, candidate.reason = "ok", candidate.verdict.reason
         context.events.log(f"{name}: {candidate.verdict.verdict}, {candidate.verdict.reason}")
