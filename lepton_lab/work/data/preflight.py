@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _QUANTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100}
 _MUCH_CUT = 0.05
+_WIDE_LABELS = 20
 
 
 def preflight(
@@ -45,4 +46,14 @@ def preflight(
             "data.max_length",
         )
         report["warnings"] = [*report.get("warnings", []), problem.to_dict()]
+    if spec.problem_type == "regression":
+        spread = float(np.std(train.data.column("labels").to_numpy()))
+        if spread > _WIDE_LABELS:
+            problem = Problem(
+                "the numbers to learn are far apart, and learning moves in small steps",
+                f"a standard deviation of {spread:,.0f}",
+                "Scale them to about 0 to 1 (and the answers back).",
+                "data.label_column",
+            )
+            report["warnings"] = [*report.get("warnings", []), problem.to_dict()]
     return report
