@@ -4,7 +4,8 @@ from .benchmark import BenchmarkConfig
 from .compile import CompileConfig
 from .data import DataConfig
 from .flags import Flag, flags
-from .parse import build_recipe, nearest, recipe_from_yaml, validate_recipe
+from .naming import nearest
+from .parse import build_recipe, recipe_from_yaml, validate_recipe
 from .peft import PeftConfig
 from .recipe import Kind, Recipe
 from .resources import ResourcesConfig

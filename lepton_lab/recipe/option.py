@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 from pydantic import Field
@@ -24,3 +25,13 @@ def option(
     """
     extra: dict[str, Any] = {"flag": flag, "aliases": list(aliases), "advanced": advanced}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
+_REPR.maxlevel = 2
+
+
+def short(value: Any) -> str:
+    """``value`` as an error shows it, however large it is."""
+    return _REPR.repr(value)

@@ -2,69 +2,60 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from ..errors import Problem, RecipeError, raise_problems
+from ..errors import Problem, RecipeError
 from .flags import every_path, flags
-from .recipe import Recipe
+from .naming import by_path, nearest, unknown_option
+from .option import short
+from .reading import read_yaml
+from .recipe import SECTIONS_BY_KIND, Recipe
 
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known name most like ``word``, or an empty string."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
+# What pydantic's errors of a type ask for.
+_NEEDED = {
+    "finite_number": "a finite number",
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "text",
+    "list_type": "a list",
+}
 
 
 def build_recipe(kind: str, values: Mapping[str, Any]) -> Recipe:
-    """A recipe from options by name (``lr``, ``learning_rate`` or ``train.learning_rate``).
+    """A recipe from options by name (``lr``, ``learning_rate`` or ``train.learning_rate``) or by section.
 
-    Raises :class:`RecipeError` with every unknown name and every bad value.
+    None means: not set. Raises :class:`RecipeError` with every unknown name and every bad value.
     """
-    by_name = {name.replace("-", "_"): flag.path for flag in flags(kind) for name in flag.names}
-    by_path = set(every_path())
-    nested: dict[str, Any] = {"kind": kind}
-    problems = []
-    for name, value in values.items():
-        key = name.replace("-", "_")
-        path = by_name.get(key) or (key if key in by_path or key == "parent" else "")
-        if isinstance(value, Mapping) and key in Recipe.model_fields:
-            nested[key] = {**nested.get(key, {}), **value}
-        elif path:
-            _put(nested, path, value)
-        else:
-            problems.append(_unknown(name, [*by_name, *by_path]))
-    return validate_recipe(nested, problems)
+    found, problems = by_path(kind, values)
+    return _make(kind, found, problems)
 
 
 def recipe_from_yaml(text: str, overrides: Mapping[str, Any] | None = None, kind: str | None = None) -> Recipe:
-    """A recipe from YAML as :meth:`Recipe.to_yaml` writes it; ``overrides`` win.
-
-    ``overrides`` are dotted paths. Short names (``lr: 1e-4``) at the top level work too.
-    """
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(Problem("the recipe is not YAML", str(error).replace("\n", " "))) from None
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise RecipeError(Problem("a recipe is a mapping of names to values", type(values).__name__))
+    """A recipe from YAML as :meth:`Recipe.to_yaml` writes it; ``overrides`` win, however either names a field."""
+    values = read_yaml(text)
     found_kind = values.pop("kind", kind or "train")
+    if found_kind not in SECTIONS_BY_KIND:
+        do = f"Write kind: {kind or 'train'}, or leave it out."
+        raise RecipeError(Problem("kind must be train, compile or benchmark", short(found_kind), do, where="kind"))
     if kind and found_kind != kind:
         raise RecipeError(
             Problem(f"this command takes a {kind} recipe", f"kind: {found_kind}", f"Use: lepton {found_kind} -f …")
         )
-    if found_kind not in ("train", "compile", "benchmark"):
-        raise RecipeError(Problem("kind must be train, compile or benchmark", repr(found_kind), where="kind"))
-    merged: dict[str, Any] = {str(key): value for key, value in values.items()}
-    for path, value in (overrides or {}).items():
-        merged = _with_path(merged, path, value)
-    return build_recipe(found_kind, merged)
+    found, problems = by_path(found_kind, values)
+    above, more = by_path(found_kind, overrides or {})
+    return _make(found_kind, {**found, **above}, [*problems, *more])
+
+
+def _make(kind: str, found: Mapping[str, Any], problems: list[Problem]) -> Recipe:
+    nested: dict[str, Any] = {"kind": kind}
+    for path, value in found.items():
+        if value is not None:
+            _put(nested, path, value)
+    return validate_recipe(nested, problems)
 
 
 def validate_recipe(nested: Mapping[str, Any], problems: Iterable[Problem] = ()) -> Recipe:
@@ -82,10 +73,32 @@ def validate_recipe(nested: Mapping[str, Any], problems: Iterable[Problem] = ())
         for path in needed:
             if path not in said and not _get(nested, path):
                 found.append(_missing(path))
-    raise_problems(RecipeError, found)
-    if recipe is None:
-        raise RecipeError("the recipe is empty")
+    if recipe is None or found:
+        refused = RecipeError(*found)
+        refused.rest = _rest(nested, found)
+        raise refused
     return recipe
+
+
+def _rest(nested: Mapping[str, Any], problems: Iterable[Problem]) -> Recipe | None:
+    """The recipe without the values that are wrong, so that the others can be checked too."""
+    wrong = {problem.where for problem in problems}
+    left: dict[str, Any] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            left[name] = {inner: each for inner, each in value.items() if f"{name}.{inner}" not in wrong}
+        elif name not in wrong:
+            left[name] = value
+    try:
+        return Recipe.model_validate(left, context={"partial": True})
+    except ValidationError:
+        return None
+
+
+def _unyaml(path: str, value: Any) -> Any:
+    """YAML reads a bare ``no`` as false; where ``no`` is a choice, that is what was meant."""
+    takes_no = value is False and any(flag.path == path and "no" in flag.choices for flag in flags("train"))
+    return "no" if takes_no else value
 
 
 def _put(nested: dict[str, Any], path: str, value: Any) -> None:
@@ -95,25 +108,11 @@ def _put(nested: dict[str, Any], path: str, value: Any) -> None:
     nested[name] = value
 
 
-def _with_path(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    head, _, rest = path.partition(".")
-    if not rest:
-        return {**values, head: value}
-    inner = values.get(head)
-    return {**values, head: _with_path(inner if isinstance(inner, dict) else {}, rest, value)}
-
-
 def _get(nested: Mapping[str, Any], path: str) -> Any:
     value: Any = nested
     for part in path.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
-
-
-def _unknown(name: str, known: Iterable[str]) -> Problem:
-    guess = nearest(name.replace("-", "_"), known)
-    do = f"Did you mean {guess}?" if guess else "See the options with --help."
-    return Problem("there is no such option", repr(name), do, where=name)
 
 
 def _missing(path: str) -> Problem:
@@ -133,35 +132,30 @@ def _problem(error: dict[str, Any]) -> Problem:
     kind = error["type"]
     context = error.get("ctx", {})
     message = str(error["msg"])
+    got = short(error.get("input"))
     if kind == "value_error":
-        what, got, do, where = (message.removeprefix("Value error, ").split("|") + ["", "", ""])[:4]
-        return Problem(what, got, do, where=where)
+        what, said, do, where = (message.removeprefix("Value error, ").split("|") + ["", "", ""])[:4]
+        return Problem(what, said or got, do, where=where or path)
     if kind == "extra_forbidden":
-        parent = path.rpartition(".")[0]
-        known = [each for each in every_path() if each.rpartition(".")[0] == parent]
-        guess = nearest(path, known)
-        return Problem("there is no such field", repr(path), f"Did you mean {guess}?" if guess else "", where=path)
-    option = next(
-        (flag.option for name in ("train", "compile", "benchmark") for flag in flags(name) if flag.path == path), ""
-    )
-    got = repr(error.get("input"))
-    do = f"Set {option}." if option else ""
+        return unknown_option(path, every_path())
+    flag = next((each for name in SECTIONS_BY_KIND for each in flags(name) if each.path == path), None)
+    do = f"Set {flag.option}." if flag else ""
     signs = {
         "greater_than": ("gt", ">"),
         "greater_than_equal": ("ge", "≥"),
         "less_than": ("lt", "<"),
         "less_than_equal": ("le", "≤"),
     }
-    name = path.rpartition(".")[2]
+    name = flag.names[0].replace("-", "_") if flag else path.rpartition(".")[2]
     if kind in signs:
         key, sign = signs[kind]
         return Problem(f"{name} must be {sign} {context[key]:g}", got, do, where=path)
-    if kind == "finite_number":
-        return Problem(f"{name} must be a finite number", got, do, where=path)
     if kind == "literal_error":
-        guess = nearest(
-            str(error.get("input")), str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        )
+        known = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        guess = nearest(str(error.get("input")), known)
         hint = f" Did you mean {guess}?" if guess else ""
         return Problem(f"{name} must be {context['expected']}", got, (do + hint).strip(), where=path)
+    needed = _NEEDED.get(kind)
+    if needed:
+        return Problem(f"{name} must be {needed}", got, do, where=path)
     return Problem(f"{name}: {message[0].lower()}{message[1:]}", got, do, where=path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import yaml
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from .benchmark import BenchmarkConfig
 from .compile import CompileConfig
@@ -23,6 +23,9 @@ SECTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
     "compile": ("compile", "resources"),
     "benchmark": ("benchmark", "resources"),
 }
+
+
+_LONGEST_NAME = 200
 
 
 class Recipe(Section):
@@ -44,13 +47,25 @@ class Recipe(Section):
     benchmark: BenchmarkConfig = BenchmarkConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        name = (name or "").strip()
+        if name == "last":
+            raise ValueError("a run cannot be called last||That word means the newest run. Set another --name.")
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise ValueError(f"name must be one line of at most {_LONGEST_NAME} letters||Set a shorter --name.")
+        return name or None
+
     @model_validator(mode="after")
-    def _check_kind(self) -> Recipe:
-        if self.kind == "train" and not self.task:
+    def _check_kind(self, info: ValidationInfo) -> Recipe:
+        if (info.context or {}).get("partial"):
+            return self
+        if self.kind == "train" and not (self.task or "").strip():
             raise ValueError("a task is needed|nothing|Set --task, for example --task text-classification.|task")
-        if self.kind == "train" and not self.model:
+        if self.kind == "train" and not (self.model or "").strip():
             raise ValueError("a model is needed|nothing|Set --model, for example --model sample:minilm.|model")
-        if self.kind == "train" and not self.data.dataset:
+        if self.kind == "train" and not (self.data.dataset or "").strip():
             raise ValueError(
                 "a data set is needed|nothing|Set --dataset, for example --dataset reviews.csv.|data.dataset"
             )

@@ -47,25 +47,28 @@ def list_runs(limit: int | None = None) -> list[dict[str, Any]]:
 
 
 def find_run(word: str) -> RunFolder:
-    """The run with this id, unambiguous id prefix, or name (the newest of that name).
+    """The run with this id, with this name (the newest of them), or the only one whose id begins so.
 
     Raises :class:`RunNotFound`. ``last`` is not known here: it depends on who asks.
     """
     exact = RunFolder(places.runs_dir() / word) if word and "/" not in word and not word.startswith(".") else None
     if exact is not None and (exact.path / "run.json").is_file():
         return exact
+    if not word.strip():
+        raise RunNotFound(Problem("a run is needed", repr(word), "Name one of: lepton runs"))
     folders = list(run_folders())
-    by_prefix = [folder for folder in folders if word and folder.run.startswith(word)]
+    # A whole name says more than the beginning of an id.
+    named = [(header["created"], folder) for folder in folders if (header := folder.header()).get("name") == word]
+    if named:
+        return max(named, key=lambda pair: pair[0])[1]
+    by_prefix = [folder for folder in folders if folder.run.startswith(word)]
     if len(by_prefix) == 1:
         return by_prefix[0]
     if len(by_prefix) > 1:
         names = ", ".join(sorted(folder.run for folder in by_prefix)[:5])
         raise RunNotFound(
-            Problem("a run's id or a prefix of one run only", f"{word!r}, which begins {names}", "Type more of it.")
+            Problem(f"{len(by_prefix)} runs begin with {word}", names, "Type more of the one that is meant.")
         )
-    named = [(folder.header()["created"], folder) for folder in folders if folder.header().get("name") == word]
-    if named:
-        return max(named, key=lambda pair: pair[0])[1]
     raise RunNotFound(Problem("there is no such run", repr(word), "See: lepton runs"))
 
 

@@ -174,6 +174,7 @@ class RunFold:
             view.reason = final.get("reason", view.reason)
             view.message = final.get("message", view.message)
             view.problems = final.get("problems", view.problems)
+            view.metrics = view.metrics or dict(final.get("metrics") or {})
             return view
         if view.status == "running" and folder.asked("cancel"):
             view.status = "cancelling"

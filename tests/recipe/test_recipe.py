@@ -93,3 +93,9 @@ def test_recipe_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         recipe.task = "x"  # type: ignore[misc]
     assert isinstance(recipe, Recipe)
+
+
+def test_a_bare_no_in_yaml_means_no() -> None:
+    text = "task: text-classification\nmodel: m\ndataset: d\neval_strategy: no\ntrain: {save_strategy: no}\n"
+    recipe = recipe_from_yaml(text)
+    assert (recipe.train.eval_strategy, recipe.train.save_strategy) == ("no", "no")
