@@ -24,6 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,12 @@ class RequestError(LeptonError):
 
 
 class RecipeError(RequestError):
-    """An option is unknown, misspelt, out of bounds or at odds with another."""
+    """An option is unknown, misspelt, out of bounds or at odds with another.
+
+    ``rest`` is the recipe without the values that are wrong, where there is one, for further checks.
+    """
+
+    rest: Recipe | None = None
 
 
 class DataError(RequestError):

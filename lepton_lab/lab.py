@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import session
 from .errors import Problem, RunCancelled, RunFailed
-from .planning import pending_of, plan, prepare
+from .planning import pending_of, plan, prepare, read_recipe
 from .recipe import Recipe
 from .record import Event, RunFolder, RunTail, RunView, folded_events, list_runs, run_folders, view_of
 
@@ -191,18 +191,18 @@ def train(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -
     ``dataset`` may be a data frame. Returns at once unless ``wait``; then raises if the run failed.
     """
     options, namespace = _name_frames(options)
-    plan_of_run = recipe if recipe is not None else _build("train", options)
+    plan_of_run = recipe if recipe is not None else read_recipe("train", options, namespace)
     return _started(submit(plan_of_run, namespace), wait)
 
 
 def compile(run: Run | str = "last", *, wait: bool = False, **options: Any) -> Run:
     """Make a trained model fast, and prove that it answers the same. Queues behind the training."""
-    return _started(submit(_build("compile", {**options, "parent": _id(run)})), wait)
+    return _started(submit(read_recipe("compile", {**options, "parent": _id(run)})), wait)
 
 
 def benchmark(run: Run | str = "last", *, wait: bool = False, **options: Any) -> Run:
     """Measure latency, throughput and memory of a model. Queues behind training and compilation."""
-    return _started(submit(_build("benchmark", {**options, "parent": _id(run)})), wait)
+    return _started(submit(read_recipe("benchmark", {**options, "parent": _id(run)})), wait)
 
 
 def predict(run: Run | str, inputs: Any) -> Any:
@@ -244,18 +244,12 @@ def resolve_run(word: str) -> RunFolder:
     return session.resolve_run(word)
 
 
-def _build(kind: str, options: Mapping[str, Any]) -> Recipe:
-    from .recipe import build_recipe
-
-    return build_recipe(kind, options)
-
-
 def _started(run: Run, wait: bool) -> Run:
     return run.wait().raise_for_status() if wait else run
 
 
 def _id(run: Run | str) -> str:
-    return run.id if isinstance(run, Run) else resolve_run(run).run
+    return run.id if isinstance(run, Run) else run
 
 
 def _name_frames(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

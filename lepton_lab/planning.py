@@ -8,15 +8,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import places
-from .errors import Problem, RequestError
+from .errors import Problem, RecipeError, RequestError, RunNotFound
 from .recipe import Recipe, build_recipe, recipe_from_yaml
 from .recipe.defaults import resolve_defaults
 from .record import RunFolder, view_of
 from .registry import backend_names, load_backend, load_task
 from .session import resolve_run
+
+if TYPE_CHECKING:
+    from .work.tasks.task import Task
 
 # Bytes kept free beside what a run is expected to write.
 _MARGIN_BYTES = 200 * 2**20
@@ -33,64 +36,123 @@ def plan(
     ``namespace`` is where ``var:NAME`` looks for data frames. Raises
     :class:`RequestError` with every problem found.
     """
-    if yaml_text is None:
-        recipe = build_recipe(kind, options)
-    else:
-        recipe = recipe_from_yaml(yaml_text, options, kind)
-    return prepare(recipe, namespace)
+    return prepare(read_recipe(kind, options, namespace, yaml_text), namespace)
+
+
+def read_recipe(
+    kind: str,
+    options: Mapping[str, Any],
+    namespace: Mapping[str, Any] | None = None,
+    yaml_text: str | None = None,
+) -> Recipe:
+    """The recipe as it was written, for :func:`prepare`.
+
+    One that breaks the schema is refused together with all that :func:`prepare` would refuse.
+    """
+    try:
+        return build_recipe(kind, options) if yaml_text is None else recipe_from_yaml(yaml_text, options, kind)
+    except RecipeError as error:
+        if error.rest is None:
+            raise
+        problems = list(error.problems)
+        rest = error.rest
+    _collect(problems, lambda: problems.extend(_examine(rest, namespace)[1]))
+    raise RecipeError(*problems)
 
 
 def prepare(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Recipe:
     """``recipe`` with names resolved and defaults filled in, after every check that needs no torch."""
+    ready, problems = _examine(recipe, namespace)
+    if problems:
+        raise RequestError(*problems)
+    return ready
+
+
+def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recipe, list[Problem]]:
+    """The recipe made ready, as far as it can be, and what is wrong with it. It may lack its main fields."""
+    problems: list[Problem] = []
     if recipe.kind == "train":
-        return _prepare_train(recipe, namespace)
-    return _prepare_child(recipe)
+        recipe = _examine_train(recipe, namespace, problems)
+    else:
+        recipe = _examine_child(recipe, problems)
+    return recipe, problems + _check_cluster(recipe)
 
 
-def _prepare_train(recipe: Recipe, namespace: Mapping[str, Any] | None) -> Recipe:
+def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems: list[Problem]) -> Recipe:
     from . import data
-    from .work.models.source import check_model_source
     from .work.outputs import check_output_dir
 
-    task = load_task(str(recipe.task))
+    tasks: list[Task] = []
+    if recipe.task:
+        _collect(problems, lambda: tasks.append(load_task(str(recipe.task))))
+    task = tasks[0] if tasks else None
     recipe = resolve_defaults(recipe)
-    problems: list[Problem] = []
-    words = {
-        name: getattr(recipe.data, name)
-        for name in ("dataset", "validation_dataset", "test_dataset")
-        if getattr(recipe.data, name)
-    }
-    resolved = {}
+    resolved: dict[str, str] = {}
+    words = {name: getattr(recipe.data, name) for name in ("dataset", "validation_dataset", "test_dataset")}
+    words = {name: word for name, word in words.items() if word}
     for name, word in words.items():
         _collect(problems, lambda name=name, word=word: resolved.update({name: data.resolve_dataset(word, namespace)}))  # type: ignore[misc]
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=resolved)})
-    _collect(
-        problems,
-        lambda: problems.extend(
-            check_model_source(str(recipe.model), task, recipe.train.allow_pickle, recipe.train.trust_remote_code)
-        ),
-    )
-    if len(resolved) == len(words):
-        _collect(problems, lambda: _check_data(recipe, task, not problems))
+    model_is_fine = _check_model(recipe, task, problems)
+    if task is not None and "dataset" in words and len(resolved) == len(words):
+        _collect(problems, lambda: _check_data(recipe, task, model_is_fine))
+    update: dict[str, Any] = {}
     if recipe.output_dir:
-        recipe = recipe.model_copy(update={"output_dir": str(Path(recipe.output_dir).expanduser().absolute())})
-        problems += check_output_dir(Path(str(recipe.output_dir)))
+        update["output_dir"] = str(Path(recipe.output_dir).expanduser().absolute())
+        problems += check_output_dir(Path(update["output_dir"]))
+    if recipe.train.resume_from_checkpoint:
+        checkpoint = Path(recipe.train.resume_from_checkpoint).expanduser().absolute()
+        update["train"] = recipe.train.model_copy(update={"resume_from_checkpoint": str(checkpoint)})
+        problems += _check_checkpoint(checkpoint)
     problems += _check_space(recipe)
-    problems += _check_cluster(recipe)
-    if problems:
-        raise RequestError(*problems)
-    return recipe
+    return recipe.model_copy(update=update)
 
 
-def _prepare_child(recipe: Recipe) -> Recipe:
-    parent = resolve_run(str(recipe.parent))
+def _check_model(recipe: Recipe, task: Task | None, problems: list[Problem]) -> bool:
+    """Whether the model can be used for the task, or for any when the task is not known."""
+    from .work.models.source import check_model_source
+
+    before = len(problems)
+    if not recipe.model:
+        return False
+    model, train = recipe.model, recipe.train
+    if task is None:
+        _collect(problems, lambda: _find_model(model))
+    else:
+        _collect(
+            problems,
+            lambda: problems.extend(check_model_source(model, task, train.allow_pickle, train.trust_remote_code)),
+        )
+    return len(problems) == before
+
+
+def _find_model(model: str) -> None:
+    from .work.models.source import local_model_dir, read_config
+
+    folder = local_model_dir(model)
+    if folder is not None:
+        read_config(folder)
+
+
+def _examine_child(recipe: Recipe, problems: list[Problem]) -> Recipe:
+    if recipe.kind == "compile" and recipe.compile.backend != "auto":
+        _collect(problems, lambda: _check_backend(recipe.compile.backend))
+    if not recipe.parent:
+        return recipe
+    try:
+        parent = resolve_run(recipe.parent)
+    except RunNotFound as error:
+        if not problems:
+            raise
+        problems.extend(error.problems)
+        return recipe
     header = parent.header()
     if recipe.kind == "compile" and header["kind"] != "train" and header.get("parent"):
         parent = resolve_run(header["parent"])
         header = parent.header()
     view = view_of(parent)
     if view.is_over and view.status != "succeeded":
-        raise RequestError(
+        problems.append(
             Problem(
                 f"run {parent.run} has no model to {recipe.kind}",
                 f"a run that ended {view.status}",
@@ -98,11 +160,6 @@ def _prepare_child(recipe: Recipe) -> Recipe:
                 where="parent",
             )
         )
-    if recipe.kind == "compile" and recipe.compile.backend != "auto":
-        _check_backend(recipe.compile.backend)
-    problems = _check_cluster(recipe)
-    if problems:
-        raise RequestError(*problems)
     return recipe.model_copy(update={"parent": parent.run, "task": header["task"], "model": header["model"]})
 
 
@@ -135,13 +192,20 @@ def _check_data(recipe: Recipe, task: Any, model_is_fine: bool) -> None:
         data.check_masks(splits, folder, recipe.data.max_length or 512, recipe.train.completion_only_loss)
 
 
+def _check_checkpoint(checkpoint: Path) -> list[Problem]:
+    if (checkpoint / "trainer_state.json").is_file():
+        return []
+    do = "Name a folder checkpoint-N that a training wrote."
+    return [Problem("there is no such checkpoint", str(checkpoint), do, where="train.resume_from_checkpoint")]
+
+
 def _check_space(recipe: Recipe) -> list[Problem]:
     """Refuse a run whose checkpoints cannot fit. A full fine-tuning checkpoint holds the
     weights and two moments of AdamW, each as large as the fp32 weights; LoRA's is small."""
     from .work.models.source import local_model_dir
 
     try:
-        folder = local_model_dir(str(recipe.model))
+        folder = local_model_dir(recipe.model) if recipe.model else None
     except RequestError:
         return []  # reported by the model check
     if folder is None:

@@ -85,6 +85,9 @@ class LeptonCommand(click.Command):
         except click.NoSuchOption as error:
             names = [name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
             raise WrongWord(unknown("option", error.option_name, names), ctx) from None
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Usage, purpose, examples, options."""

@@ -61,7 +61,7 @@ def _callback(kind: str) -> Callable[..., Started | Text]:
 
 def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Started | Text:
     from .. import lab
-    from ..recipe import build_recipe, recipe_from_yaml
+    from ..planning import read_recipe
 
     seat = seat_of(context)
     values = {**given_values(kind, parameters), **set_values(parameters["assignments"])}
@@ -71,11 +71,10 @@ def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Sta
         if parent is None and (yaml_text is None or "parent" not in yaml_text):
             parent = "last"
         if parent is not None:
-            values["parent"] = lab.resolve_run(parent).run
+            values["parent"] = parent
     if parameters["show_recipe"]:
         return Text(lab.plan(kind, values, seat.namespace, yaml_text).to_yaml())
-    recipe = build_recipe(kind, values) if yaml_text is None else recipe_from_yaml(yaml_text, values, kind)
-    run = lab.submit(recipe, seat.namespace)
+    run = lab.submit(read_recipe(kind, values, seat.namespace, yaml_text), seat.namespace)
     return Started(run, parameters["wait"], parameters["as_json"], parameters["on_interrupt"])
 
 
@@ -85,12 +84,19 @@ def _yaml_text(file: str | None, cell_body: str | None) -> str | None:
     if cell_body is not None:
         raise RequestError(Problem("a recipe comes from one place", "--file and a cell body", "Leave one of them out."))
     path = Path(file).expanduser()
+    if not file.strip() or not path.exists():
+        raise RequestError(Problem("there is no such recipe file", repr(file), "Check --file.", where="file"))
+    if path.is_dir():
+        raise RequestError(Problem("a recipe is a file", f"the folder {path}", "Check --file.", where="file"))
     try:
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RequestError(Problem("there is no such recipe file", str(path), "Check --file.", where="file")) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(Problem(f"the recipe file {path} cannot be read", str(error), where="file")) from None
+    except OSError as error:
+        got = error.strerror or str(error)
+        do = "Check its permissions."
+        raise RequestError(Problem(f"the recipe file {path} cannot be read", got, do, where="file")) from None
+    except UnicodeDecodeError:
+        do = "Save it as UTF-8."
+        raise RequestError(Problem(f"the recipe file {path} is not text in UTF-8", "other bytes", do, "file")) from None
 
 
 train = RecipeCommand(

@@ -58,6 +58,7 @@ def map_columns(table: pa.Table, data: DataConfig, needs: Needs, notes: Notes) -
                 f"Set {known[option].flag} {_nearest(word, columns)}.",
                 f"data.{option}",
             )
+    wrong = _refuse_one_for_two(named, columns, data, known, notes) or wrong
     for alternative in candidates:
         if all(column_for(need, columns, data, alternative) for need in alternative if need.required):
             return tuple(need for need in alternative if column_for(need, columns, data, alternative))
@@ -65,6 +66,26 @@ def map_columns(table: pa.Table, data: DataConfig, needs: Needs, notes: Notes) -
         _explain_missing(table, data, candidates, notes)
     nearest = max(candidates, key=lambda each: sum(bool(column_for(need, columns, data, each)) for need in each))
     return tuple(need for need in nearest if column_for(need, columns, data, nearest))
+
+
+def _refuse_one_for_two(
+    named: Sequence[str], columns: Sequence[str], data: DataConfig, known: dict[str, ColumnNeed], notes: Notes
+) -> bool:
+    """Whether two options name the same column; it would tell its own answer."""
+    users: dict[str, list[str]] = {}
+    for option in named:
+        column = find_column(str(getattr(data, option)), columns)
+        if column is not None:
+            users.setdefault(column, []).append(option)
+    twice = {column: options for column, options in users.items() if len(options) > 1}
+    for column, options in twice.items():
+        notes.error(
+            "each column can be used for one thing",
+            f"{column!r} for {' and '.join(known[option].flag for option in options)}",
+            "Name another column with one of them.",
+            f"data.{options[-1]}",
+        )
+    return bool(twice)
 
 
 def column_for(
@@ -119,12 +140,12 @@ def _explain_missing(
         likely = _suggest(need, table, taken)
         taken.add(likely)
         hints.append(f"{need.flag} {_quoted(likely) if likely else 'COLUMN'}")
-    do = f"Set {' '.join(hints)}."
+    headless = _looks_headless(table)
+    do = "The first line of the file must name the columns. " if headless else ""
+    do += f"Set {' '.join(hints)}."
     if len(candidates) > 1:
         shapes = [" + ".join(need.name for need in each if need.required) for each in candidates]
         do += f" This task learns from: {'; or '.join(shapes)}."
-    if _looks_headless(columns):
-        do += " The first line of the file must name the columns."
     what = " and ".join(need.name.replace("_", " ") for need in fewest[1])
     notes.error(f"no column for the {what} was found", f"the columns {name_values(columns)}", do)
 
@@ -154,5 +175,10 @@ def _suggest(need: ColumnNeed, table: pa.Table, taken: set[str | None]) -> str |
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
-def _looks_headless(columns: Sequence[str]) -> bool:
-    return any(len(column) > 40 or re.fullmatch(r"[-+]?[\d.]+", column) for column in columns)
+def _looks_headless(table: pa.Table) -> bool:
+    """Whether the names are data: long, numbers, or values of their own column."""
+    if any(len(column) > 40 or re.fullmatch(r"[-+]?[\d.]+", column) for column in table.column_names):
+        return True
+    rows = table.slice(0, _ROWS_LOOKED_AT)
+    texts = [name for name in rows.column_names if kind_of(rows.column(name).type) == "text"]
+    return any(pc.any(pc.equal(rows.column(name), name)).as_py() for name in texts)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, Problem
-from .files import format_of
 from .dataframes import frames, is_frame, is_rows, write_frame
+from .files import format_of
 from .hub import check_hub_name
 from .notes import name_values
 
@@ -24,8 +24,10 @@ def resolve_dataset(word: str, namespace: Mapping[str, Any] | None = None) -> st
     may be a data frame, a path or a sample, if it is only one of them. Reads no file.
     Raises :class:`DataError` that lists what there is.
     """
-    namespace = namespace or {}
     prefix, found, rest = word.strip().partition(":")
+    if not (rest if prefix in _PREFIXES else prefix + rest):
+        do = "Name one, for example reviews.csv, sample:movie-sentiment or hub:stanfordnlp/imdb."
+        raise DataError(Problem("a data set is needed", repr(word), do, _WHERE))
     if found and prefix in _PREFIXES:
         if prefix == "var":
             return _resolve_variable(rest, namespace)
@@ -40,7 +42,7 @@ def resolve_dataset(word: str, namespace: Mapping[str, Any] | None = None) -> st
     if rest.startswith("//"):
         do = "Download the file and give its path, or use hub:NAME for a data set of the hub."
         raise DataError(Problem("addresses are not fetched", word, do, _WHERE))
-    return _resolve_bare(word.strip(), namespace)
+    return _resolve_bare(word.strip(), namespace or {})
 
 
 def _resolve_bare(word: str, namespace: Mapping[str, Any]) -> str:
@@ -61,16 +63,21 @@ def _resolve_bare(word: str, namespace: Mapping[str, Any]) -> str:
         return _resolve_path(word)
     if means == ["sample"]:
         return f"sample:{word}"
+    if format_of(path):
+        return _resolve_path(word)
     do = f"{_candidates(word, namespace)} For a data set of the hub write hub:{word}."
     if word in namespace:
         what = f"the variable {word} is not a data frame"
         raise DataError(Problem(what, type(namespace[word]).__name__, do, _WHERE))
-    if format_of(path) or "/" in word:
-        raise DataError(Problem(f"there is no file {path}", "", do, _WHERE))
+    if "/" in word and check_hub_name(f"hub:{word}"):
+        return _resolve_path(word)
     raise DataError(Problem("there is no such data set", repr(word), do, _WHERE))
 
 
-def _resolve_variable(name: str, namespace: Mapping[str, Any]) -> str:
+def _resolve_variable(name: str, namespace: Mapping[str, Any] | None) -> str:
+    if namespace is None:
+        do = "Save the data frame to a file, for example with to_parquet, and name that file."
+        raise DataError(Problem("var: names a variable of a notebook, and this is none", f"var:{name}", do, _WHERE))
     if name not in namespace:
         known = frames(namespace)
         do = _did_you_mean(name, known, "var:")
@@ -82,9 +89,11 @@ def _resolve_variable(name: str, namespace: Mapping[str, Any]) -> str:
 def _resolve_path(text: str) -> str:
     path = Path(text).expanduser()
     if not text or not _exists(path):
-        do = _did_you_mean(path.name, _files_near(path), "") or "Check the path. "
+        near = _files_near(path)
+        do = _did_you_mean(path.name, near, "") or "Check the path. "
+        do += f"The files there: {name_values(near, 6)}. " if near else ""
         do += f"Relative paths start from {Path.cwd()}." if not path.is_absolute() else ""
-        raise DataError(Problem(f"there is no file {path}", "", do.strip(), _WHERE))
+        raise DataError(Problem(f"there is no file {path.name}", f"the path {text}", do.strip(), _WHERE))
     return f"file:{path.absolute()}"
 
 

@@ -38,7 +38,7 @@ def recipe_from_yaml(text: str, overrides: Mapping[str, Any] | None = None, kind
     """A recipe from YAML as :meth:`Recipe.to_yaml` writes it; ``overrides`` win, however either names a field."""
     values = read_yaml(text)
     found_kind = values.pop("kind", kind or "train")
-    if found_kind not in SECTIONS_BY_KIND:
+    if not isinstance(found_kind, str) or found_kind not in SECTIONS_BY_KIND:
         do = f"Write kind: {kind or 'train'}, or leave it out."
         raise RecipeError(Problem("kind must be train, compile or benchmark", short(found_kind), do, where="kind"))
     if kind and found_kind != kind:
@@ -47,14 +47,16 @@ def recipe_from_yaml(text: str, overrides: Mapping[str, Any] | None = None, kind
         )
     found, problems = by_path(found_kind, values)
     above, more = by_path(found_kind, overrides or {})
-    return _make(found_kind, {**found, **above}, [*problems, *more])
+    # Whoever sets a field here need not mend what the file says of it.
+    left = [problem for problem in problems if problem.where not in above]
+    return _make(found_kind, {**found, **above}, [*left, *more])
 
 
 def _make(kind: str, found: Mapping[str, Any], problems: list[Problem]) -> Recipe:
     nested: dict[str, Any] = {"kind": kind}
     for path, value in found.items():
         if value is not None:
-            _put(nested, path, value)
+            _put(nested, path, _unyaml(path, value))
     return validate_recipe(nested, problems)
 
 
@@ -74,7 +76,9 @@ def validate_recipe(nested: Mapping[str, Any], problems: Iterable[Problem] = ())
             if path not in said and not _get(nested, path):
                 found.append(_missing(path))
     if recipe is None or found:
-        refused = RecipeError(*found)
+        # Each element of a list that is wrong says the same.
+        once = {(problem.what, problem.where): problem for problem in reversed(found)}
+        refused = RecipeError(*reversed(once.values()))
         refused.rest = _rest(nested, found)
         raise refused
     return recipe
@@ -133,13 +137,13 @@ def _problem(error: dict[str, Any]) -> Problem:
     context = error.get("ctx", {})
     message = str(error["msg"])
     got = short(error.get("input"))
-    if kind == "value_error":
-        what, said, do, where = (message.removeprefix("Value error, ").split("|") + ["", "", ""])[:4]
-        return Problem(what, said or got, do, where=where or path)
     if kind == "extra_forbidden":
         return unknown_option(path, every_path())
     flag = next((each for name in SECTIONS_BY_KIND for each in flags(name) if each.path == path), None)
     do = f"Set {flag.option}." if flag else ""
+    if kind == "value_error":
+        what, said, hint, where = (message.removeprefix("Value error, ").split("|") + ["", "", ""])[:4]
+        return Problem(what, said or got, hint or do, where=where or path)
     signs = {
         "greater_than": ("gt", ">"),
         "greater_than_equal": ("ge", "≥"),

@@ -55,7 +55,7 @@ def find_run(word: str) -> RunFolder:
     if exact is not None and (exact.path / "run.json").is_file():
         return exact
     if not word.strip():
-        raise RunNotFound(Problem("a run is needed", repr(word), "Name one of: lepton runs"))
+        raise RunNotFound(Problem("there is no such run", repr(word), "See: lepton runs"))
     folders = list(run_folders())
     # A whole name says more than the beginning of an id.
     named = [(header["created"], folder) for folder in folders if (header := folder.header()).get("name") == word]

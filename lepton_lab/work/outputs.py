@@ -13,9 +13,9 @@ from .tasks.task import SPEC_FILE
 
 def check_output_dir(path: Path) -> list[Problem]:
     """Why ``path`` cannot take a model; empty if it can: it is missing, empty, or a model folder of ours."""
-    where = "output_dir"
+    where, do_other = "output_dir", "Set --output-dir to another path."
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        return [Problem("the output folder is not a folder", str(path), "Set --output-dir to another path.", where)]
+        return [Problem("the output folder is not a folder", str(path), do_other, where)]
     if path.is_dir():
         contents = sorted(each.name for each in path.iterdir())
         if contents and SPEC_FILE not in contents:
@@ -23,8 +23,10 @@ def check_output_dir(path: Path) -> list[Problem]:
             do = "Set --output-dir to a new folder; only a model that lepton wrote is replaced."
             return [Problem(f"the output folder {path} holds other files", shown, do, where)]
     above = next(each for each in path.parents if each.exists())
+    if not above.is_dir():
+        return [Problem("the output folder cannot be made", f"{above}, which is a file", do_other, where)]
     if not os.access(above, os.W_OK):
-        return [Problem("the output folder cannot be written", str(path), "Set --output-dir to another path.", where)]
+        return [Problem("the output folder cannot be written", str(path), do_other, where)]
     return []
 
 

@@ -97,7 +97,7 @@ def test_odd_columns_do_not_stop_a_frame(load: Load) -> None:
             {"reviews": FRAME},
             ("no such data set, got 'reviewz'", "Did you mean var:reviews?", "hub:reviewz"),
         ),
-        ("trian.csv", {}, ("no file trian.csv", "Did you mean train.csv?", "files: train.csv")),
+        ("trian.csv", {}, ("no file trian.csv", "Did you mean train.csv?", "The files there: train.csv")),
         ("file:trian.csv", {}, ("no file trian.csv", "Did you mean train.csv?", "Relative paths start from")),
         ("train", {"train": FRAME, "train.csv": 1}, ("'train' can mean 2 things", "Write var:train or file:train")),
         ("sample:movie-sentimint", {}, ("no such sample", "Did you mean sample:movie-sentiment?")),
@@ -105,7 +105,7 @@ def test_odd_columns_do_not_stop_a_frame(load: Load) -> None:
         ("hub:a/b/c", {}, ("not the name of a hub data set", "'a/b/c'", "hub:OWNER/NAME")),
         ("hub:csv", {}, ("not the name of a hub data set",)),
         ("https://example.org/a.csv", {}, ("addresses are not fetched", "Download")),
-        ("", {}, ("no such data set",)),
+        ("", {}, ("a data set is needed",)),
     ],
 )
 def test_what_cannot_be_resolved_lists_what_there_is(

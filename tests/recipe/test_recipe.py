@@ -36,6 +36,49 @@ def test_yaml_with_short_names_and_overrides() -> None:
     assert recipe.train.learning_rate == 3e-4
 
 
+@pytest.mark.parametrize(
+    "text", ["train: {learning_rate: 0.2}\nlr: 0.1", "lr: 0.1\ntrain: {lr: 0.2}", "learning-rate: 0.1"]
+)
+def test_an_override_wins_over_every_way_to_name_the_field(text: str) -> None:
+    text = f"task: text-classification\nmodel: m\ndataset: d\n{text}\n"
+    assert recipe_from_yaml(text, {"train.learning_rate": "3e-4"}).train.learning_rate == 3e-4
+    assert recipe_from_yaml(text, {"lr": "3e-4"}).train.learning_rate == 3e-4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "lr: 0.1\ntrain: {learning_rate: 0.2}",
+            "learning_rate is given twice, got lr: 0.1 and train.learning_rate: 0.2",
+        ),
+        ("lr: 0.1\nlr: 0.2", "lr stands there twice in line 5"),
+        ("train: fast", "train is a section, with fields of its own, got 'fast'"),
+        ("parent: last", "a train recipe has no parent run"),
+        ("compile: {tolerance: 3}", "compile.tolerance means nothing to a train recipe"),
+        ("name: last", "a run cannot be called last"),
+        ("name: 'a\tb'", "name must be one line"),
+        ("seed: 99999999999999999999", "seed must be less than 4,294,967,296"),
+        ("output_dir: ''", "output_dir must not be empty"),
+        ("epochs: many", "num_train_epochs must be a number, got 'many'. Set --num-train-epochs."),
+        ("tags: [[a], [b]]", "tags must be text"),
+        ("kind: [train]", "kind must be train, compile or benchmark"),
+    ],
+)
+def test_mistakes_in_a_recipe_file(text: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_yaml(f"task: text-classification\nmodel: m\ndataset: d\n{text}\n")
+    assert message in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
+def test_nothing_under_a_name_means_not_set() -> None:
+    recipe = recipe_from_yaml("task: text-classification\nmodel: m\ndataset: d\nname: 2024\nnotes:\ntrain:\nlr:\n")
+    assert recipe == build_recipe(
+        "train", {"task": "text-classification", "model": "m", "dataset": "d", "name": "2024"}
+    )
+
+
 def test_every_problem_is_reported_at_once() -> None:
     options = {"lr": -1, "epocs": 3, "eval_strategy": "epochs", "batch_size": 0, "train": {"learnin_rate": 3}}
     with pytest.raises(RecipeError) as caught:
