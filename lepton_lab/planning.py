@@ -116,22 +116,11 @@ def _check_model(recipe: Recipe, task: Task | None, problems: list[Problem]) -> 
     if not recipe.model:
         return False
     model, train = recipe.model, recipe.train
-    if task is None:
-        _collect(problems, lambda: _find_model(model))
-    else:
-        _collect(
-            problems,
-            lambda: problems.extend(check_model_source(model, task, train.allow_pickle, train.trust_remote_code)),
-        )
+    _collect(
+        problems,
+        lambda: problems.extend(check_model_source(model, task, train.allow_pickle, train.trust_remote_code)),
+    )
     return len(problems) == before
-
-
-def _find_model(model: str) -> None:
-    from .work.models.source import local_model_dir, read_config
-
-    folder = local_model_dir(model)
-    if folder is not None:
-        read_config(folder)
 
 
 def _examine_child(recipe: Recipe, problems: list[Problem]) -> Recipe:

@@ -34,7 +34,6 @@ def by_path(kind: str, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[
     """
     names = {name.replace("-", "_"): flag.path for flag in flags(kind) for name in flag.names}
     paths = set(every_path())
-    known = [*names, *paths]
     found: dict[str, Any] = {}
     said: dict[str, str] = {}
     problems: list[Problem] = []
@@ -44,7 +43,7 @@ def by_path(kind: str, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[
         if not path and section and names.get(inner, "").startswith(f"{section}."):
             path = names[inner]
         if not path:
-            problems.append(unknown_option(name, [each for each in known if each.startswith(section)] or known))
+            problems.append(unknown_option(name, _candidates(section, names, paths)))
         elif path in found and found[path] != value:
             got = f"{said[path]}: {short(found[path])} and {name}: {short(value)}"
             problems.append(Problem(f"{path} is given twice", got, "Leave one of them out.", where=path))
@@ -54,6 +53,12 @@ def by_path(kind: str, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[
             found[path], said[path] = value, name
     found.pop("kind", None)
     return found, problems
+
+
+def _candidates(section: str, names: Mapping[str, str], paths: Iterable[str]) -> list[str]:
+    """What a name may have meant: short names and paths, those of its section where it has one."""
+    inside = [f"{section}.{name}" for name, path in names.items() if path.startswith(f"{section}.")]
+    return [*inside, *sorted(path for path in paths if path.startswith(f"{section}."))] or [*names, *sorted(paths)]
 
 
 def _each(values: Mapping[str, Any], names: Container[str], problems: list[Problem]) -> Iterator[tuple[str, Any]]:

@@ -26,6 +26,7 @@ SECTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
 
 
 _LONGEST_NAME = 200
+_NO_FOLDING = 2**31
 
 
 class Recipe(Section):
@@ -81,4 +82,4 @@ class Recipe(Section):
         """What differs from the defaults, with ``kind``, as YAML that runs as it is."""
         values = self.model_dump(mode="json", exclude_defaults=True)
         ordered = {"kind": self.kind, **{key: value for key, value in values.items() if key != "kind"}}
-        return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=_NO_FOLDING)

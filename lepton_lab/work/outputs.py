@@ -14,7 +14,10 @@ from .tasks.task import SPEC_FILE
 def check_output_dir(path: Path) -> list[Problem]:
     """Why ``path`` cannot take a model; empty if it can: it is missing, empty, or a model folder of ours."""
     where, do_other = "output_dir", "Set --output-dir to another path."
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
+    if path.is_symlink():
+        do = f"Set --output-dir to the folder itself: {path.resolve()}."
+        return [Problem("the output folder is a link, which cannot be replaced whole", str(path), do, where)]
+    if path.exists() and not path.is_dir():
         return [Problem("the output folder is not a folder", str(path), do_other, where)]
     if path.is_dir():
         contents = sorted(each.name for each in path.iterdir())

@@ -53,9 +53,9 @@ def hub_name(model: str) -> str:
 
 
 def check_model_source(
-    model: str, task: Task, allow_pickle: bool = False, trust_remote_code: bool = False
+    model: str, task: Task | None, allow_pickle: bool = False, trust_remote_code: bool = False
 ) -> list[Problem]:
-    """Every reason why ``model`` cannot be trained for ``task``, as far as its files on this machine tell.
+    """Every reason why ``model`` cannot be trained for ``task`` (None: any), as far as its files on this machine tell.
 
     A Hub model that is not here yet is checked by the worker once its configuration is here.
     """
@@ -71,7 +71,7 @@ def check_model_source(
     return check_model_dir(folder, task, allow_pickle, trust_remote_code)
 
 
-def check_model_dir(folder: Path, task: Task, allow_pickle: bool, trust_remote_code: bool) -> list[Problem]:
+def check_model_dir(folder: Path, task: Task | None, allow_pickle: bool, trust_remote_code: bool) -> list[Problem]:
     """Every reason why the model in ``folder`` cannot be trained for ``task``."""
     problems = []
     try:
@@ -112,7 +112,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def check_config(config: dict[str, Any], task: Task, trust_remote_code: bool) -> list[Problem]:
+def check_config(config: dict[str, Any], task: Task | None, trust_remote_code: bool) -> list[Problem]:
     """Whether the architecture is known and can do ``task``."""
     kind = config.get("model_type")
     if config.get("auto_map") and is_known_type(config) is False and not trust_remote_code:
@@ -120,7 +120,7 @@ def check_config(config: dict[str, Any], task: Task, trust_remote_code: bool) ->
         return [
             Problem("the model brings code of its own, which is not run unasked", f"model_type {kind!r}", do, _WHERE)
         ]
-    return task.check_model(config)
+    return task.check_model(config) if task is not None else []
 
 
 def check_ability(config: dict[str, Any], task: Task) -> list[Problem]:
