@@ -26,7 +26,8 @@ POINTS = 100.0
 class Verdict:
     """The gate's answer. Points are of the task's main metric; positive means that the candidate is worse.
 
-    ``bound_points`` is the one-sided 95 % upper bound of the drop, ``lower_points`` the lower one.
+    ``bound_points`` is the one-sided 95 % upper bound of the drop, ``lower_points`` the lower one; None where the
+    rows prove nothing.
     ``rows_needed`` says how many rows would decide, if they differed as often; None if decided or unknown.
     """
 
@@ -36,8 +37,8 @@ class Verdict:
     candidate: float
     rows: int
     difference_points: float
-    lower_points: float
-    bound_points: float
+    lower_points: float | None
+    bound_points: float | None
     tolerance_points: float
     lossless: bool
     method: str
@@ -93,7 +94,10 @@ class ParityGate:
                 reason = "its answers are not finite numbers"
         else:
             verdict = "undecided"
-            reason = f"up to {upper * POINTS:.2g} points worse on {reference.rows} rows (95 %); "
+            shown = (
+                f"up to {upper * POINTS:.2g} points worse" if math.isfinite(upper) else "no difference, and no bound"
+            )
+            reason = f"{shown} on {reference.rows} rows (95 %); "
             reason += f"about {needed:,} rows would decide" if needed else "no sensible number of rows would decide"
         return Verdict(
             verdict=verdict,  # type: ignore[arg-type]
@@ -102,8 +106,8 @@ class ParityGate:
             candidate=candidate.metrics[metric],
             rows=reference.rows,
             difference_points=drop * POINTS,
-            lower_points=lower * POINTS,
-            bound_points=upper * POINTS,
+            lower_points=_points(lower),
+            bound_points=_points(upper),
             tolerance_points=self.tolerance,
             lossless=lossless,
             method=method,
@@ -200,3 +204,7 @@ class ParityGate:
             return sign * (first - second)
 
         return drop
+
+
+def _points(share: float) -> float | None:
+    return share * POINTS if math.isfinite(share) else None

@@ -44,6 +44,7 @@ class Trial:
     threads: int
     _rows: dict[str, list[Features]] = field(default_factory=dict, repr=False)
     _reference: dict[str, Scored] = field(default_factory=dict, repr=False)
+    _open: dict[str, Runner] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.tokenizer = load_tokenizer(self.model_dir)
@@ -99,18 +100,30 @@ class Trial:
         candidate.size_bytes = sum(entry["bytes"] for entry in manifest["files"].values())
 
     def load(self, candidate: Candidate) -> Runner:
-        """A runner of a compiled candidate."""
-        return candidate.backend.load(self.folder(candidate), self.threads)
+        """A runner of a compiled candidate; the one that is open already, if there is one."""
+        if candidate.key not in self._open:
+            started = time.perf_counter()
+            self._open[candidate.key] = candidate.backend.load(self.folder(candidate), self.threads)
+            candidate.load_seconds = round(time.perf_counter() - started, 3)
+        return self._open[candidate.key]
+
+    def close(self, candidate: Candidate) -> None:
+        """Free the candidate's runner, if it is open."""
+        runner = self._open.pop(candidate.key, None)
+        if runner is not None:
+            runner.close()
+
+    def is_open(self, candidate: Candidate) -> bool:
+        """Whether the candidate is in memory."""
+        return candidate.key in self._open
 
     def score(self, candidate: Candidate, split: str, on_batch: Callable[[int], None] | None = None) -> Scored:
-        """The candidate's scores on a split."""
-        started = time.perf_counter()
-        runner = self.load(candidate)
-        candidate.load_seconds = round(time.perf_counter() - started, 3)
+        """The candidate's scores on a split. Its runner stays open while memory allows: loading can be slow."""
         try:
-            return self._score(runner, split, self.batch_size(candidate), on_batch)
+            return self._score(self.load(candidate), split, self.batch_size(candidate), on_batch)
         finally:
-            runner.close()
+            if self.most_in_memory([candidate]) < 2:
+                self.close(candidate)
 
     def score_reference(self, split: str, on_batch: Callable[[int], None] | None = None) -> Scored:
         """The trained model's scores on a split: loaded from its own folder, in fp32, through no compilation."""
@@ -149,11 +162,11 @@ class Trial:
         return runner(**batch)
 
     def most_in_memory(self, candidates: list[Candidate]) -> int:
-        """How many candidates can be held beside the reference."""
+        """How many more of the largest of these fit into memory, at least one."""
         import psutil
 
         largest = max([each.size_bytes for each in candidates] or [1])
-        return max(1, int(psutil.virtual_memory().available / (_MEMORY_FACTOR * max(largest, 1))) - 1)
+        return max(1, int(psutil.virtual_memory().available / (_MEMORY_FACTOR * max(largest, 1))))
 
     def _score(self, runner: Runner, split: str, batch_size: int, on_batch: Callable[[int], None] | None) -> Scored:
         return score_rows(runner, self.rows(split), self.task, self.spec, self.padding, batch_size, on_batch)

@@ -41,6 +41,7 @@ def run(context: WorkContext) -> dict[str, Any]:
     folders = {"compiled": compiled} if compiled else {}
     if recipe.baseline or not folders:
         folders["eager"] = model_dir
+    context.check_stop()
     context.events.status(stage="model", max_steps=len(shapes) * recipe.repeats * len(folders))
     with ExitStack() as stack:
         contestants = [Contestant(name, folder, threads) for name, folder in folders.items()]

@@ -45,6 +45,7 @@ def run(context: WorkContext) -> dict[str, Any]:
     scratch.mkdir()
     trial = Trial(model_dir, spec, task, splits, scratch, recipe, context.recipe.seed, threads(context))
     steps = _Steps(context)
+    context.check_stop()
     context.stage("reference")
     gate = ParityGate(recipe.tolerance, seed=context.recipe.seed)
     reference = trial.score_reference("validation", on_batch=lambda _: context.check_stop())
@@ -57,11 +58,15 @@ def run(context: WorkContext) -> dict[str, Any]:
     _raise_if_hopeless(candidates, context)
     context.stage("latency")
     measured = _time(candidates, trial, context)
-    steps.done(len([each for each in tried if each.status == "ok"]))
+    steps.done(len(tried))
 
     context.stage("evaluate")
     pick = pick_fastest(candidates)
+    for each in candidates:
+        if each is not pick:
+            trial.close(each)
     test = trial.judge_on_test(pick, gate, on_batch=lambda _: context.check_stop())
+    trial.close(pick)
     report = _report(candidates, pick, test, trial, context, measured)
     context.stage("save")
     compiled = context.attempt.path / "compiled"
@@ -166,7 +171,8 @@ def _time(candidates: list[Candidate], trial: Trial, context: WorkContext) -> di
     working = [each for each in candidates if each.status == "ok"]
     base = next(each for each in working if each.is_reference)
     rest = [each for each in working if not each.is_reference]
-    size = trial.most_in_memory(working)
+    # Those that are open fit already.
+    size = sum(trial.is_open(each) for each in rest) + trial.most_in_memory(working)
     groups = [rest[start : start + size] for start in range(0, len(rest), size)] or [[]]
     for group in groups:
         context.check_stop()
@@ -181,8 +187,9 @@ def _time(candidates: list[Candidate], trial: Trial, context: WorkContext) -> di
                 should_stop=context.should_stop,
             )
         finally:
-            for runner in runners.values():
-                runner.close()
+            if len(groups) > 1:
+                for each in group:
+                    trial.close(each)
         context.check_stop()
         for each in (base, *group):
             each.latency = summarise(samples[each.key], context.recipe.seed)
