@@ -5,6 +5,7 @@ Torch free, so that a wrong request is answered in a second or two.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -75,7 +76,7 @@ def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recip
         recipe = _examine_train(recipe, namespace, problems)
     else:
         recipe = _examine_child(recipe, problems)
-    return recipe, problems + _check_cluster(recipe)
+    return recipe, [*problems, *_check_cluster(recipe), *_check_places()]
 
 
 def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems: list[Problem]) -> Recipe:
@@ -225,6 +226,17 @@ def _check_cluster(recipe: Recipe) -> list[Problem]:
         return []
     do = "Set --cluster local, or the tls:// address of a scheduler."
     return [Problem("there is no such cluster", repr(cluster), do, where="resources.cluster")]
+
+
+def _check_places() -> list[Problem]:
+    """Whether runs and their state can be written where the environment says."""
+    problems = []
+    for name, path in (("LEPTON_HOME", places.lepton_home()), ("LEPTON_STATE_DIR", places.state_root())):
+        existing = next(each for each in (path, *path.parents) if each.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            got = f"{existing}, which is {'read-only' if existing.is_dir() else 'a file'}"
+            problems.append(Problem(f"{name} cannot be written", got, f"Set {name} to a folder of yours."))
+    return problems
 
 
 def pending_of(folder: RunFolder, kinds: tuple[str, ...] = ("compile",)) -> list[RunFolder]:

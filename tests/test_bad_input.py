@@ -182,6 +182,9 @@ CASES = [
     Case("predict nothing", "predict AMBIGUOUS", ("needs at least one text", "For example")),
     Case("compile a failed run", "compile broken", ("has no model to compile", "a run that ended failed", "Name another run")),
     Case("unknown backend", "compile fine --backend openvin", ("no such backend", "Did you mean openvino?")),
+    Case("no rows a request", "benchmark fine --batch-sizes 1,0", ("batch_sizes must be whole numbers from 1 on", "[1, 0]", "--batch-sizes")),
+    Case("nothing to ask", "predict fine --file a.csv", ("has no rows", "Give a file with inputs"), {"a.csv": b"text\n"}),
+    Case("folder of questions", "predict fine --file m", ("m cannot be read", "is a directory", "Name a file")),
     Case("negative tolerance", "compile fine --tolerance -1", ("tolerance must be ≥ 0",)),
 ]  # fmt: skip
 
@@ -284,7 +287,7 @@ def test_bad_input(
 ) -> None:
     write(world, case.files)
     words = case.words
-    if "AMBIGUOUS" in words or words.startswith("compile "):
+    if "AMBIGUOUS" in words or words.split()[1] == "fine" or "broken" in words:
         first = finished_run(name="fine")
         finished_run("failed", name="broken")
         shutil.copytree(first.path, first.path.with_name(f"{first.run[:-1]}~"))
@@ -331,6 +334,16 @@ def test_five_mistakes_are_five_problems(
     code, said, problems = ask("compile 2001 --tolerance -1 --backend nope", capsys)
     check(code, said, problems, 3)
     assert runs(tmp_path) == []
+
+
+def test_home_that_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_run_begins: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LEPTON_HOME", str(tmp_path / "place/good.csv"))
+    code, said, problems = ask(FINE, capsys)
+    check(code, said, problems)
+    assert "LEPTON_HOME cannot be written" in said
+    assert "which is a file. Set LEPTON_HOME" in said
 
 
 def test_too_little_disk(tmp_path: Path, no_run_begins: None, capsys: pytest.CaptureFixture[str]) -> None:

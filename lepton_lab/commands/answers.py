@@ -44,8 +44,13 @@ def _inputs_of(path: Path, column: str | None) -> list[Any]:
         content = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise RequestError(Problem("there is no such file", str(path), "Check --file.", where="file")) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(Problem(f"{path} cannot be read as UTF-8 text", str(error), where="file")) from None
+    except UnicodeDecodeError:
+        do = "Save it as UTF-8."
+        raise RequestError(Problem(f"{path} is not text in UTF-8", "other bytes", do, "file")) from None
+    except OSError as error:
+        got = (error.strerror or str(error)).lower()
+        do = "Name a file with a text a line, or CSV, TSV, JSON, JSONL."
+        raise RequestError(Problem(f"{path} cannot be read", got, do, where="file")) from None
     if ending in (".csv", ".tsv"):
         return _column_of(
             list(csv.DictReader(content.splitlines(), delimiter="\t" if ending == ".tsv" else ",")), column, path
@@ -56,13 +61,16 @@ def _inputs_of(path: Path, column: str | None) -> list[Any]:
     try:
         values = json.loads(content) if ending == ".json" else [json.loads(line) for line in lines]
     except ValueError as error:
-        raise RequestError(Problem(f"{path} is not JSON", str(error), where="file")) from None
+        raise RequestError(Problem(f"{path} is not JSON", str(error), "Mend it at that place.", where="file")) from None
     if not isinstance(values, list):
-        raise RequestError(Problem(f"{path} must hold a JSON array of inputs", type(values).__name__, where="file"))
+        do = "Write them between [ and ], or one a line in a .jsonl file."
+        raise RequestError(Problem(f"{path} must hold a JSON array of inputs", type(values).__name__, do, where="file"))
     return _column_of(values, column, path) if column else values
 
 
 def _column_of(rows: list[Any], column: str | None, path: Path) -> list[Any]:
+    if not rows:
+        raise RequestError(Problem(f"{path} has no rows", "a header at most", "Give a file with inputs.", where="file"))
     names = list(rows[0]) if rows and isinstance(rows[0], dict) else []
     chosen = column or ("text" if "text" in names else names[0] if len(names) == 1 else None)
     if chosen is None or chosen not in names:

@@ -80,6 +80,8 @@ class LeptonCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and name the nearest option for one that does not exist."""
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            raise HelpAsked(ctx.get_help())
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -161,8 +163,8 @@ def unknown(what: str, word: str, known: Iterable[str]) -> Problem:
     plain = {name.lstrip("-"): name for name in known}
     bare = words_alike(word.lstrip("-"))
     close = difflib.get_close_matches(bare, plain, n=1, cutoff=0.5)
-    if not close:  # half of a long name: --weight for --weight-decay
-        close = sorted((name for name in plain if bare and (name.startswith(bare) or bare in name)), key=len)[:1]
+    if not close and len(bare) > 2:  # half of a long name: --weight for --weight-decay
+        close = sorted((name for name in plain if bare in name), key=len)[:1]
     do = f"Did you mean {plain[close[0]]}?" if close else f"The {what}s are listed by --help."
     return Problem(f"there is no {what} {word}", do=do)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .option import option
+from pydantic import ValidationInfo, field_validator
+
+from .option import option, short
 from .section import Section
 
 
@@ -15,3 +17,10 @@ class BenchmarkConfig(Section):
     warmup: int = option(5, "Requests before the clock starts.", ge=0)
     baseline: bool = option(True, "Measure the uncompiled model beside it, interleaved.")
     max_new_tokens: int = option(32, "Tokens to generate a request (text generation).", ge=1)
+
+    @field_validator("batch_sizes", "lengths")
+    @classmethod
+    def _check_shapes(cls, sizes: list[int], info: ValidationInfo) -> list[int]:
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"{info.field_name} must be whole numbers from 1 on|{short(sizes)}")
+        return sizes
