@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
 
 def lepton(
     *words: str, timeout: float = 600, check: bool = True, **environment: str

@@ -11,8 +11,6 @@ import pytest
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import RunFolder
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
-
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
