@@ -83,7 +83,8 @@ def shoot(page: Page) -> Callable[[str], None]:
         if os.environ.get("LEPTON_SCREENSHOTS"):
             IMAGES.mkdir(parents=True, exist_ok=True)
             page.mouse.move(0, 0)
-            page.wait_for_timeout(700)
+            page.locator(selector).first.scroll_into_view_if_needed()
+            page.wait_for_timeout(1500)
             page.locator(selector).first.screenshot(path=IMAGES / f"{name}.png")
 
     return take

@@ -226,3 +226,26 @@ def test_widget_over_the_comm(lab: Lab, page: Page, home: Path) -> None:
     lab.open(page, "widget.ipynb")
     expect(card).to_contain_text(written.run)
     assert not ERROR_WORDS.search(page.locator(".jp-Notebook").inner_text())
+
+
+@pytest.mark.slow
+def test_real_training_is_drawn_while_the_cell_is_free(lab: Lab, page: Page) -> None:
+    reviews = "[(f'film {i} is ' + ('good and fine' if i % 2 else 'bad and dull'), 'pos' if i % 2 else 'neg')"
+    lab.write_notebook(
+        "real.ipynb",
+        f"import pandas as pd\nreviews = pd.DataFrame({reviews} for i in range(400)], columns=['text', 'label'])",
+        "%load_ext lepton_lab",
+        "%lepton train --task text-classification --model sample:minilm --dataset reviews --max-steps 12 "
+        "--batch-size 8 --logging-steps 1",
+        "%lepton cluster stop --force",
+    )
+    lab.open(page, "real.ipynb")
+    for number in range(3):
+        run_cell(page, number)
+    try:
+        assert wait_for_points(page, 3, seconds=90)[:3] == [1, 2, 3]
+        expect(page.locator(DASHBOARD)).to_contain_text("Succeeded", timeout=90_000)
+        assert len(points(page)) == 12
+    finally:
+        run_cell(page, 3)
+        page.wait_for_timeout(3000)

@@ -32,6 +32,11 @@ const field = (
   write
 });
 
+const unless = (not: (row: Row) => boolean, inner: Field): Field => ({
+  ...inner,
+  read: row => (not(row) ? null : inner.read(row))
+});
+
 function fields(metric: unknown): Field[] {
   const name = typeof metric === 'string' ? metric : 'metric';
   return [
@@ -41,13 +46,19 @@ function fields(metric: unknown): Field[] {
     },
     {
       ...field('verdict', 'parity', 'Whether it answers like the trained model'),
-      read: row => row.verdict ?? row.status
+      read: row => (isReference(row) ? 'reference' : (row.verdict ?? row.status))
     },
     field('latency_ms', 'latency', 'Median of the same batches', fixed(2, ' ms')),
     field('speedup', 'speed', 'Relative to eager fp32, measured in turns', fixed(2, ' ×')),
     field('metric', name, `${name} on the validation rows`, fixed(4)),
-    field('difference_points', 'drop', 'Points worse than the trained model on the same rows', fixed(2)),
-    field('bound_points', 'at most', 'Upper end of the drop with 95 % confidence, in points', fixed(2)),
+    unless(
+      isReference,
+      field('difference_points', 'drop', 'Points worse than the trained model on the same rows', fixed(2))
+    ),
+    unless(
+      isReference,
+      field('bound_points', 'at most', 'Upper end of the drop with 95 % confidence, in points', fixed(2))
+    ),
     field('agreement', 'agreement', 'Share of rows with the same answer', value =>
       fixed(1, ' %')(100 * value)
     ),
@@ -97,9 +108,8 @@ function candidateTable(rows: readonly Row[], pick: Row | null, metric: unknown)
       });
       const faint = row.status !== undefined && row.status !== 'ok';
       const tried = { cells, marked: isPick(row, pick), faint };
-      return typeof row.reason === 'string' && row.reason !== ''
-        ? [tried, { cells: [row.reason], whole: true }]
-        : [tried];
+      const reason = typeof row.reason === 'string' && !isReference(row) ? row.reason : '';
+      return reason === '' ? [tried] : [tried, { cells: [reason], whole: true }];
     })
   );
 }
@@ -108,7 +118,7 @@ function isNothing(value: unknown): boolean {
   return value === null || value === undefined || value === '';
 }
 
-/** `Picked openvino bf16: 2.44 × as fast. On 2,000 test rows: pass, 0.05 points worse, at most 0.31 of 0.5 allowed.` */
+/** `Picked openvino bf16: 2.44 × as fast as eager fp32. On 2,000 test rows: pass (and why).` */
 function conclusion(report: Row, pick: Row | null): string {
   if (pick === null) {
     return '';
@@ -120,11 +130,13 @@ function conclusion(report: Row, pick: Row | null): string {
   if (!isObject(test)) {
     return picked;
   }
-  const bound =
-    typeof test.bound_points === 'number'
-      ? `, with 95 % confidence at most ${fixed(2)(test.bound_points)} points worse (${String(report.tolerance_points)} allowed)`
-      : '';
-  return `${picked} On ${formatValue(report.test_rows)} test rows: ${formatValue(test.verdict)}${bound}.`;
+  const reason = typeof test.reason === 'string' && test.reason !== '' ? ` (${test.reason})` : '';
+  return `${picked} On ${formatValue(report.test_rows)} test rows: ${formatValue(test.verdict)}${reason}.`;
+}
+
+/** The trained model itself, which every candidate is compared with. */
+function isReference(row: Row): boolean {
+  return row.backend === 'eager' && row.precision === 'fp32';
 }
 
 function isPick(row: Row, pick: Row | null): boolean {

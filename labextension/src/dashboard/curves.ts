@@ -1,5 +1,6 @@
 /** The charts of a training run: which curves, and how they are named. */
 
+import { ENDED } from '../live/messages';
 import type { RunRecord } from '../live/record';
 import { formatName, formatNumber } from './format';
 import type { Drawing, Figure } from './plot';
@@ -31,12 +32,12 @@ const only =
 
 const NOT_QUALITY = /^eval_(loss|runtime|.*per_second|steps?|.*seconds|.*_ms|model_preparation_time)$/;
 
-/** Evaluation metrics, the plainest first, as many as can be told apart. */
+/** The two plainest evaluation metrics; all of them are in the results. */
 function evaluationCurves(record: RunRecord): Curve[] {
   return [...record.series.keys()]
     .filter(name => name.startsWith('eval_') && !NOT_QUALITY.test(name))
     .sort((a, b) => rank(a) - rank(b))
-    .slice(0, 3)
+    .slice(0, 2)
     .map(name => ({ name, label: formatName(name.slice('eval_'.length)), marked: true }));
 }
 
@@ -109,18 +110,35 @@ export function drawCurves(chart: Chart, record: RunRecord): Drawing {
   return {
     figures: [...figures, ...(chart.also?.(record) ?? [])],
     description: describe(curves, record),
-    empty: curves.length > 0 ? '' : chart.empty,
+    empty: curves.length > 0 ? '' : emptyWords(chart, record),
     traces: theme => curves.map((curve, i) => trace(curve, record, theme, i)),
     layout: () => ({
       xaxis: { unifiedhovertitle: { text: 'step %{x:,}' }, tickformat: ',d', rangemode: 'nonnegative' },
-      ...(chart.fromZero ? { yaxis: { rangemode: 'tozero' } } : {})
+      yaxis: chart.fromZero
+        ? { rangemode: 'tozero' }
+        : isShare(curves, record)
+          ? { autorangeoptions: { clipmax: 1.01 } }
+          : {}
     })
   };
 }
 
 /** Rates and sizes need no more than three digits. */
 function formatRate(value: number | null): string {
-  return value === null ? '–' : formatNumber(value >= 100 ? Math.round(value) : Math.round(value * 10) / 10);
+  return value === null ? '–' : value >= 100 ? formatNumber(Math.round(value)) : value.toFixed(1);
+}
+
+/** Scores from 0 to 1 need no room above 1. */
+function isShare(curves: Curve[], record: RunRecord): boolean {
+  const values = curves.flatMap(curve =>
+    curve.name === 'eval_loss' || curve.name === 'loss' ? [2] : (record.series.get(curve.name)?.values ?? [])
+  );
+  return values.length > 0 && values.every(value => value >= 0 && value <= 1);
+}
+
+function emptyWords(chart: Chart, record: RunRecord): string {
+  const over = record.view !== null && ENDED.has(record.view.status);
+  return over ? 'Nothing was measured' : chart.empty;
 }
 
 function trace(curve: Curve, record: RunRecord, theme: Theme, i: number): Record<string, unknown> {

@@ -16,6 +16,9 @@ import { Preflight } from './preflight';
 import { Results } from './results';
 import { onThemeChange } from './theme';
 
+/** The eye is on the loss; what stands beside it is drawn less often. */
+const ASIDE_INTERVAL_MS = 500;
+
 export class Dashboard implements Drawer {
   readonly element: HTMLElement;
 
@@ -37,7 +40,14 @@ export class Dashboard implements Drawer {
       this._candidates = new Candidates();
     } else {
       this._plots = TRAINING_CHARTS.map(
-        chart => new Plot(chart.title, () => drawCurves(chart, _feed.record), visible)
+        (chart, i) =>
+          new Plot(
+            chart.title,
+            () => drawCurves(chart, _feed.record),
+            visible,
+            null,
+            i === 0 ? 0 : ASIDE_INTERVAL_MS
+          )
       );
     }
     this.element = make(
@@ -100,6 +110,13 @@ export class Dashboard implements Drawer {
   }
 
   private _update(): void {
+    const status = this._feed.record.view?.status ?? null;
+    if (status !== this._status) {
+      // Out of sight too, the words are true at the start and at the end: people search and print pages.
+      this._status = status;
+      this._header.draw();
+      this.draw();
+    }
     pace.request(this._header);
     pace.request(this);
     this._plots.forEach(plot => pace.request(plot));
@@ -161,6 +178,7 @@ export class Dashboard implements Drawer {
   private readonly _clock: ReturnType<typeof setInterval>;
   private _sight: IntersectionObserver | null = null;
   private _visible = false;
+  private _status: string | null = null;
   private _asked = false;
   private _disposed = false;
 }

@@ -30,6 +30,7 @@ const KIND_WORDS: Partial<Record<string, string>> = {
   benchmark: 'Benchmark'
 };
 const STAGE_WORDS: Partial<Record<string, string>> = {
+  start: 'starting',
   data: 'reading data',
   preflight: 'checking data',
   model: 'loading the model',

@@ -144,7 +144,7 @@ function lines(shown: readonly Measured[], theme: Theme): Layout {
     barmode: 'overlay',
     bargap: 0,
     hovermode: 'closest',
-    margin: { l: 8, r: 16, t: 8 + 13 * shown.length, b: 8, pad: 2 },
+    margin: { l: 54, r: 16, t: 8 + 13 * shown.length, b: 22, pad: 2 },
     xaxis: { ticksuffix: ' ms' },
     yaxis: { ticksuffix: ' %', rangemode: 'tozero' },
     shapes: marks.map(({ at, color, rank }) => ({

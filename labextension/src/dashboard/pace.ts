@@ -10,6 +10,8 @@ const FRAME_BUDGET_MS = 8;
 export interface Drawer {
   draw(): void;
   isVisible(): boolean;
+  /** Milliseconds between two drawings, if more than the least. */
+  readonly interval?: number;
 }
 
 export class Pace {
@@ -25,8 +27,12 @@ export class Pace {
   }
 
   private _schedule(delay: number): void {
-    if (this._frame !== null || this._timer !== null) {
+    if (this._frame !== null) {
       return;
+    }
+    if (this._timer !== null) {
+      clearTimeout(this._timer);
+      this._timer = null;
     }
     if (delay > 0) {
       this._timer = setTimeout(() => {
@@ -50,7 +56,7 @@ export class Pace {
         this._waiting.delete(drawer); // it asks again when it comes into sight
         continue;
       }
-      const due = (this._drawn.get(drawer) ?? -Infinity) + LEAST_INTERVAL_MS;
+      const due = (this._drawn.get(drawer) ?? -Infinity) + Math.max(LEAST_INTERVAL_MS, drawer.interval ?? 0);
       if (due > start) {
         wait = Math.min(wait, due - start);
         continue;

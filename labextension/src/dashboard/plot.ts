@@ -39,7 +39,8 @@ export class Plot implements Drawer {
     title: string,
     private readonly _drawing: () => Drawing,
     private readonly _dashboardVisible: () => boolean,
-    extra: HTMLElement | null = null
+    extra: HTMLElement | null = null,
+    readonly interval: number = 0
   ) {
     const heading = make('div', { class: 'lepton-plot-title' }, title);
     this._canvas = make('div', {

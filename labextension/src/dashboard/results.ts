@@ -21,13 +21,19 @@ export class Results {
           'div',
           { class: 'lepton-result' },
           make('dt', {}, formatName(name)),
-          make('dd', {}, typeof value === 'number' ? formatNumber(value) : formatValue(value))
+          make('dd', {}, typeof value === 'number' ? shortNumber(value) : formatValue(value))
         )
       )
     );
   }
 
   private _drawn: unknown = undefined;
+}
+
+/** These stand alone, not in a column: zeros at the end say nothing. */
+function shortNumber(value: number): string {
+  const text = formatNumber(value);
+  return /^[^e]*\.\d*0+$/.test(text) ? text.replace(/\.?0+$/, '') : text;
 }
 
 const MOST = 8;
@@ -48,7 +54,7 @@ function ordered(metrics: Record<string, unknown>, kind: string): [string, unkno
   };
   return Object.entries(metrics)
     .filter(([, value]) => ['number', 'string', 'boolean'].includes(typeof value))
-    .filter(([name]) => !/runtime|(samples|steps)_per_second|_steps$|_low$|_high$/.test(name))
+    .filter(([name]) => !/runtime|(samples|steps)_per_second|_steps$|_low$|_high$|_points$/.test(name))
     .sort(([a], [b]) => rank(a) - rank(b))
     .slice(0, MOST);
 }

@@ -68,7 +68,8 @@ export function baseLayout(theme: Theme, width: number, height: number): Layout 
     exponentformat: 'e',
     minexponent: 4,
     nticks: Math.max(3, Math.round(width / 90)),
-    automargin: true
+    // Margins that are measured cost a second layout for each redraw, and charts would not line up.
+    automargin: false
   };
   return {
     width,
@@ -76,7 +77,7 @@ export function baseLayout(theme: Theme, width: number, height: number): Layout 
     paper_bgcolor: 'rgba(0,0,0,0)',
     plot_bgcolor: 'rgba(0,0,0,0)',
     font: { family: theme.font, size: 11, color: theme.muted },
-    margin: { l: 8, r: 10, t: 6, b: 8, pad: 2 },
+    margin: { l: 54, r: 12, t: 6, b: 22, pad: 2 },
     showlegend: false,
     hovermode: 'x unified',
     hoverlabel: {
