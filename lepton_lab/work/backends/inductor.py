@@ -76,9 +76,9 @@ class Inductor(Backend):
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
         try:
             torch.set_num_threads(threads)
-            _compile_parts(model)
             runner = TorchRunner(model, names, threads)
             with quiet():
+                _compile_parts(model)
                 for shape in ((1, 9), (3, 17), (1, 24), (2, 12)):
                     ids = np.ones(shape, dtype=np.int64)
                     runner(**{name: ids if name in ("input_ids", "attention_mask") else 0 * ids for name in names})
