@@ -24,7 +24,20 @@ CHROMIUM_FLAGS = [
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
-@pytest.fixture(scope="session")
+# Package scope: Playwright keeps an event loop running, which other tests of the session must not find.
+
+
+@pytest.fixture(autouse=True)
+def jp_asyncio_loop() -> None:
+    """Nothing, in place of pytest-jupyter's, which would close Playwright's event loop."""
+
+
+@pytest.fixture(autouse=True)
+def jp_server_cleanup() -> None:
+    """Nothing, in place of pytest-jupyter's: no server runs in this process."""
+
+
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Headless Chromium with a fresh profile."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -36,7 +49,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def home() -> Iterator[Path]:
     """``LEPTON_HOME`` of these tests and their server."""
     names = ("LEPTON_HOME", "LEPTON_STATE_DIR")
@@ -53,7 +66,7 @@ def home() -> Iterator[Path]:
                     os.environ[name] = value
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab with our server extension."""
     if not (BUILT / "package.json").is_file():
