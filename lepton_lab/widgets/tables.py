@@ -14,7 +14,7 @@ _COLUMNS_SHOWN = 10
 _COLUMNS_FIRST = (
     *("backend", "name", "model", "precision", "status", "verdict", "picked", "batch_size", "length"),
     *("latency_ms", "speedup", "p50_ms", "p95_ms", "p99_ms", "rows_per_second", "tokens_per_second"),
-    *("metric", "difference_points", "lower_bound_points", "agreement", "max_logit_difference"),
+    *("metric", "difference_points", "bound_points", "agreement", "max_logit_difference"),
     *("peak_memory_mb", "reason", "error", "message"),
 )
 
