@@ -30,7 +30,7 @@ def main() -> int:
     notebook = nbformat.read(HERE / "00_quickstart.ipynb", as_version=4)
     before = {row["run"] for row in lepton_lab.runs()}
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(HERE)}})
-    client.on_cell_execute = lambda cell, cell_index: print(  # noqa: ARG005
+    client.on_cell_execute = lambda cell, cell_index: print(
         "".join(f"In: {line}\n" for line in cell.source.splitlines()), end="", flush=True
     )
     try:
@@ -67,9 +67,10 @@ def summary(runs: dict[str, lepton_lab.Run], report: Path) -> list[str]:
     before = next(row for row in compiled["candidates"] if (row["backend"], row["precision"]) == ("eager", "fp32"))
     return [
         "",
-        f"accuracy       {metrics['test_accuracy']:.3f} on unseen rows (always guessing the commonest: {metrics['majority']:.3f})",
-        f"latency        {before['latency_ms']:.1f} ms before, {pick['latency_ms']:.1f} ms after ({pick['backend']}, {pick['precision']})",
-        f"parity         {test['verdict']}: {test['difference_points']:+.2f} points on {compiled['test_rows']} test rows",
+        f"accuracy       {metrics['test_accuracy']:.3f} on unseen rows (the commonest label: {metrics['majority']:.3f})",
+        f"latency        {before['latency_ms']:.1f} ms before, {pick['latency_ms']:.1f} ms after "
+        f"({pick['backend']}, {pick['precision']})",
+        f"parity         {test['verdict']}: {test['difference_points']:+.2f} points on {compiled['test_rows']} rows",
         f"model          {runs['train'].model_dir}",
         f"compiled model {runs['compile'].model_dir}",
         f"notebook       {OUT / '00_quickstart.ipynb'}",
