@@ -67,7 +67,7 @@ def summary(runs: dict[str, lepton_lab.Run], report: Path) -> list[str]:
     before = next(row for row in compiled["candidates"] if (row["backend"], row["precision"]) == ("eager", "fp32"))
     return [
         "",
-        f"accuracy       {metrics['test_accuracy']:.3f} on unseen rows (the commonest label: {metrics['majority']:.3f})",
+        f"accuracy       {metrics['test_accuracy']:.3f} on new rows (the commonest label: {metrics['majority']:.3f})",
         f"latency        {before['latency_ms']:.1f} ms before, {pick['latency_ms']:.1f} ms after "
         f"({pick['backend']}, {pick['precision']})",
         f"parity         {test['verdict']}: {test['difference_points']:+.2f} points on {compiled['test_rows']} rows",

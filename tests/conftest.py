@@ -41,6 +41,7 @@ def shared_lab() -> Iterator[Path]:
         os.environ["LEPTON_HOME"] = f"{folder}/home"
         os.environ["LEPTON_STATE_DIR"] = f"{folder}/state"
         try:
+            lepton("samples", "install", "movie-sentiment")
             yield Path(folder) / "home"
             lepton("cluster", "stop", "--force")
         finally:

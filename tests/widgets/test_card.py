@@ -111,7 +111,7 @@ def test_planted_markup_stays_text(new_run: NewRun, status: str) -> None:
 
 
 def test_an_enormous_run_makes_a_small_card(new_run: NewRun) -> None:
-    folder = new_run(name="n" * 5000)
+    folder = new_run(name="n" * 200)
     trainer = folder.take_lease(1).writer("trainer")
     for step in range(1, 3000):
         trainer.metric(step, {"loss": step * 1e-7, "eval_loss": 1 / step, "latency_ms.a": 1.0 * step})
