@@ -227,8 +227,6 @@ def test_benchmark_measures_the_pick_beside_the_trained_model(trained: str) -> N
 def test_benchmark_refuses_shapes_that_no_model_takes(trained: str) -> None:
     with pytest.raises(RecipeError, match="no such shape"):
         benchmark.run(start("benchmark", parent=trained, lengths=[4000]))
-    with pytest.raises(RecipeError, match="no such shape"):
-        benchmark.run(start("benchmark", parent=trained, batch_sizes=[0]))
 
 
 def test_prediction_through_openvino_imports_no_torch(trained: str) -> None:
