@@ -8,21 +8,12 @@ from pathlib import Path
 import click
 
 from lepton_lab.commands import tree
+from lepton_lab.commands.fields import SECTION_TITLES
 from lepton_lab.recipe import Flag, flags
 from lepton_lab.registry import backend_names, task_names
 from lepton_lab.samples import catalog
 
 PAGE = Path(__file__).parent / "reference.md"
-
-SECTION_TITLES = {
-    "": "The run",
-    "data": "Data",
-    "train": "Training",
-    "peft": "Parameter-efficient fine-tuning",
-    "compile": "Compilation",
-    "benchmark": "Measurement",
-    "resources": "Place and patience",
-}
 
 
 def cell(text: str) -> str:
