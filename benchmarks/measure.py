@@ -84,10 +84,10 @@ def finish(
     path.write_text(json.dumps({"benchmark": name, "time": time.time(), "machine": machine, "raw": raw}, indent=1))
     print(f"raw samples: {path}")
     met = {
-        goal: [figure, comparison, bound, _COMPARISONS[comparison](figure, bound)]
+        goal: [float(figure), comparison, bound, bool(_COMPARISONS[comparison](figure, bound))]
         for goal, (figure, comparison, bound) in goals.items()
     }
-    rounded = {key: round(value, 5) for key, value in figures.items()}
+    rounded = {key: round(float(value), 5) for key, value in figures.items()}
     print(json.dumps({"benchmark": name, "quick": quick, "figures": rounded, "goals": met}), flush=True)
 
 
