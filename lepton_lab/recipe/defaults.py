@@ -1,7 +1,7 @@
 """Values that a recipe leaves open, by task and method, each with its reason.
 
-One table. The learning rates come from ``benchmarks/learning_rates.py``, which prints the
-grid behind them; whoever changes one runs it again.
+One table. The learning rates are customary starting values, not measured ones yet;
+``benchmarks/learning_rates.py`` prints the grid that will settle them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class TrainConfig(Section):
     )
     gradient_accumulation_steps: int = option(1, "Batches summed before each update.", ge=1)
     learning_rate: float | None = option(
-        None, "Step size. Default: measured, by task and method.", aliases=("lr",), gt=0
+        None, "Step size. Default: by task and method, with its reason in the log.", aliases=("lr",), gt=0
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = option(
         "linear", "How the learning rate changes."
