@@ -6,16 +6,12 @@ answer the same padded requests (batch 1 and 8, 32 tokens) in one process with t
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from measure import arguments, finish, interleave, median_interval, ratios, say, table
+from measure import arguments, finish, interleave, lepton, median_interval, own_lab, ratios, say, table
 
 import lepton_lab
 
@@ -53,10 +49,7 @@ def main() -> None:
     options = arguments(__doc__ or "")
     rounds, requests = (3, 5) if options.quick else (20, 20)
     rows, figures, raw = [], {}, {}
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="lepton-", ignore_cleanup_errors=True) as folder:
-        os.environ["LEPTON_HOME"] = f"{folder}/h"
-        os.environ["LEPTON_STATE_DIR"] = f"{folder}/s"
-        os.environ["LEPTON_SPARE"] = "0"
+    with own_lab("movie-sentiment"):
         say("training and compiling")
         run = lepton_lab.train(
             task="text-classification", model="sample:minilm", dataset="sample:movie-sentiment", peft="lora",
@@ -65,9 +58,7 @@ def main() -> None:
         compiled = lepton_lab.compile(run, wait=True)
         pick = compiled.reports["compile"]["pick"]
         predictor = lepton_lab.load(run)
-        subprocess.run(
-            [sys.executable, "-m", "lepton_lab", "cluster", "stop", "--force"], check=False, capture_output=True
-        )
+        lepton("cluster", "stop", "--force")
         threads = predictor.threads
         contestants = {
             "eager fp32": eager(run.model_dir, False, threads),

@@ -7,14 +7,13 @@ would write instead; its time starts with its process.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
 
 from jupyter_client.manager import KernelManager
-from measure import arguments, finish, interleave, median_interval, ratios, say, table
+from measure import arguments, finish, interleave, lepton, median_interval, own_lab, ratios, say, table
 
 CELL = (
     "%lepton train --task text-classification --model sample:minilm --dataset sample:movie-sentiment --peft lora "
@@ -80,7 +79,7 @@ def first_step(notebook: Notebook) -> float:
 
 def cold(_: int) -> float:
     """Nothing runs: no cluster, no spare, a fresh kernel."""
-    subprocess.run([sys.executable, "-m", "lepton_lab", "cluster", "stop", "--force"], check=True, capture_output=True)
+    lepton("cluster", "stop", "--force")
     notebook = Notebook()
     seconds = first_step(notebook)
     notebook.close()
@@ -114,15 +113,10 @@ def script(_: int) -> float:
 def main() -> None:
     options = arguments(__doc__ or "")
     rounds = 2 if options.quick else 10
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="lepton-", ignore_cleanup_errors=True) as folder:
-        os.environ["LEPTON_HOME"] = f"{folder}/h"
-        os.environ["LEPTON_STATE_DIR"] = f"{folder}/s"
+    with own_lab("movie-sentiment", spare=True):
         cold(0)  # fills the caches of tokenised data, for everybody
         contestants = {"cold": cold, "warm": warm, "script": script}
         samples = interleave(contestants, rounds, say)
-        subprocess.run(
-            [sys.executable, "-m", "lepton_lab", "cluster", "stop", "--force"], check=False, capture_output=True
-        )
     rows, figures = [], {}
     for name, values in samples.items():
         middle, low, high = median_interval(values)

@@ -6,12 +6,10 @@ The default should be the best rate, or within its noise. Prints what ``recipe/d
 
 from __future__ import annotations
 
-import os
 import statistics
-import tempfile
 from typing import Any
 
-from measure import arguments, finish, say, table
+from measure import arguments, finish, own_lab, say, table
 
 import lepton_lab
 from lepton_lab.recipe.defaults import defaults
@@ -22,6 +20,7 @@ TASKS: dict[str, tuple[str, str, str, bool, dict[str, Any]]] = {
     "token-classification": ("sample:minilm", "sample:addresses", "eval_f1", True, {"epochs": 5}),
     "text-generation": ("sample:smollm2", "sample:faq", "eval_loss", False, {"epochs": 2}),
 }
+SAMPLES = ("movie-sentiment", "addresses", "smollm2", "faq")
 RATES = {"none": [2e-5, 5e-5, 1e-4, 2e-4], "lora": [2e-4, 5e-4, 1e-3, 2e-3]}
 QUICK = {"max_steps": 2, "max_rows": 64, "batch_size": 4}
 
@@ -41,8 +40,7 @@ def main() -> None:
     options = arguments(__doc__ or "", task="", cpus=0)
     seeds = [0] if options.quick else [0, 1, 2]
     rows, raw, figures, goals = [], [], {}, {}
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="lepton-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("LEPTON_STATE_DIR", f"{folder}/s")
+    with own_lab(*SAMPLES):
         for task, (_, _, metric, more_is_better, budget) in TASKS.items():
             if options.task and options.task != task:
                 continue
@@ -68,16 +66,8 @@ def main() -> None:
                     lost = (means[best] - means[default]) * (1 if more_is_better else -1)
                     figures[f"{name}.default_loses"] = lost
                     goals[f"{name} default is near the best"] = (lost, "<=", 0.01 if more_is_better else 0.05)
-        end_cluster()
     print(table(["task", "method", "rate", "metric", "mean", "spread", ""], rows))
     finish("learning_rates", figures, goals, raw, options.out, options.quick)
-
-
-def end_cluster() -> None:
-    """End the cluster that this benchmark started."""
-    from lepton_lab.dispatch import stop_cluster
-
-    stop_cluster(force=True)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,31 @@ def arguments(description: str, **extra: Any) -> argparse.Namespace:
     for name, default in extra.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
     return parser.parse_args()
+
+
+@contextmanager
+def own_lab(*samples: str, spare: bool = False) -> Iterator[str]:
+    """A folder with a home and a state of its own and these samples; its cluster is stopped at the end.
+
+    Without ``spare`` nothing but the contestants uses the machine. Under /tmp because the paths
+    of Unix sockets are limited to about 100 bytes.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="lepton-", ignore_cleanup_errors=True) as folder:
+        os.environ |= {"LEPTON_HOME": f"{folder}/h", "LEPTON_STATE_DIR": f"{folder}/s", "LEPTON_SPARE": str(int(spare))}
+        for name in samples:
+            lepton("samples", "install", name)
+        try:
+            yield folder
+        finally:
+            lepton("cluster", "stop", "--force")
+
+
+def lepton(*words: str) -> str:
+    """What a command of ours prints. Raises :class:`SystemExit` with its error if it fails."""
+    done = subprocess.run([sys.executable, "-m", "lepton_lab", *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"lepton {' '.join(words)} exited {done.returncode}\n{done.stderr}")
+    return done.stdout
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:

@@ -12,10 +12,9 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from measure import arguments, finish, interleave, median_interval, ratios, say, table
+from measure import arguments, finish, interleave, median_interval, own_lab, ratios, say, table
 
 OPTIONS = {
     "task": "text-classification", "model": "sample:minilm", "dataset": "sample:movie-sentiment", "peft": "lora",
@@ -105,10 +104,7 @@ def main() -> None:
         print(json.dumps(direct(steps_of(options.quick), options.direct)))
         return
     rounds = 2 if options.quick else 10
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="lepton-", ignore_cleanup_errors=True) as folder:
-        os.environ["LEPTON_HOME"] = f"{folder}/h"
-        os.environ["LEPTON_STATE_DIR"] = f"{folder}/s"
-        os.environ["LEPTON_SPARE"] = "0"  # nothing else may use the machine meanwhile
+    with own_lab("movie-sentiment") as folder:
 
         def theirs(number: int) -> float:
             command = [sys.executable, __file__, "--direct", f"{folder}/direct{number}"]
@@ -117,9 +113,6 @@ def main() -> None:
             return float(json.loads(done.stdout.splitlines()[-1]))
 
         samples = interleave({"lepton": lambda _: ours(steps), "Trainer": theirs}, rounds, say)
-        subprocess.run(
-            [sys.executable, "-m", "lepton_lab", "cluster", "stop", "--force"], check=False, capture_output=True
-        )
     rows = [[name, len(values), *median_interval(values)] for name, values in samples.items()]
     print(table(["", "n", "median s", "low", "high"], rows))
     middle, low, high = median_interval(ratios(samples, "lepton", "Trainer"))

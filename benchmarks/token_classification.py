@@ -11,13 +11,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import arguments, finish, median_interval, say, table
+from measure import arguments, finish, median_interval, own_lab, say, table
 
 MODEL, DATA = "minilm", "addresses"
 
@@ -124,8 +123,7 @@ def main() -> None:
         return
     epochs, seeds = (1, [0, 1]) if options.quick else (10, [0, 1, 2])
     rows, raw = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("LEPTON_HOME", str(Path(folder) / "home"))
+    with own_lab("addresses") as folder:
         for number, seed in enumerate(seeds):
             turns = ["ours", "hand-written"] if number % 2 == 0 else ["hand-written", "ours"]
             found: dict[str, tuple[float, float]] = {}
