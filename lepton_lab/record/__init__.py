@@ -1,5 +1,6 @@
 """The record: run folders, events and the view folded from them. Standard library only."""
 
+from .checkpoints import COMPLETE_MARK, checkpoint_step, checkpoints_in, is_complete, last_complete, mark_complete
 from .event import Event, EventWriter, in_order, read_events
 from .files import digest_of, read_json, write_json
 from .folder import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
@@ -8,6 +9,7 @@ from .tail import RunTail
 from .view import ENDED, STATUSES, RunFold, RunView, Series, fold, folded_events, view_of
 
 __all__ = [
+    "COMPLETE_MARK",
     "ENDED",
     "HEARTBEAT_SECONDS",
     "LOST_AFTER_SECONDS",
@@ -20,12 +22,17 @@ __all__ = [
     "RunTail",
     "RunView",
     "Series",
+    "checkpoint_step",
+    "checkpoints_in",
     "digest_of",
     "find_run",
     "fold",
     "folded_events",
     "in_order",
+    "is_complete",
+    "last_complete",
     "list_runs",
+    "mark_complete",
     "new_run_id",
     "newest_run",
     "read_events",

@@ -13,13 +13,13 @@ import pytest
 from lepton_lab.errors import OutputError
 from lepton_lab.recipe import build_recipe
 from lepton_lab.recipe.defaults import defaults, resolve_defaults
-from lepton_lab.record import RunFolder
+from lepton_lab.record import RunFolder, is_complete, last_complete, mark_complete
 from lepton_lab.registry import load_task
 from lepton_lab.work.data import cache
 from lepton_lab.work.data.encoding import dataset_of
 from lepton_lab.work.models.source import check_model_source, local_model_dir
 from lepton_lab.work.outputs import check_output_dir, deliver
-from lepton_lab.work.training.checkpoints import drop_old, is_complete, last_complete, mark_complete
+from lepton_lab.work.training.checkpoints import drop_old
 from lepton_lab.work.training.precision import choose_precision, cpu_bf16_feature
 from lepton_lab.work.training.scores import wilson
 

@@ -13,6 +13,7 @@ from ...data import Splits
 from ...errors import DataError, MissingExtra, ModelError, Problem
 from ...recipe import Recipe
 from ...recipe.defaults import defaults, resolve_defaults
+from ...record import is_complete, last_complete
 from ...registry import load_task
 from ..context import WorkContext
 from ..data.cache import cached, digest_of_table, digest_of_tokenizer, key_of
@@ -21,7 +22,6 @@ from ..models.loading import fetch_model, load_model, load_tokenizer, resolve_ma
 from ..models.source import read_config
 from ..outputs import deliver
 from ..tasks.task import ModelSpec, Task
-from ..training.checkpoints import is_complete, last_complete
 from ..training.precision import choose_precision
 from ..training.scores import wilson
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from ...record import mark_complete
 from ..context import WorkContext
 from ..data.collator import PaddedBatch
-from .checkpoints import drop_old, mark_complete
+from .checkpoints import drop_old
 
 _OWN = ("loss", "learning_rate", "grad_norm")
 # Timings of the evaluation itself are no result.
