@@ -221,11 +221,13 @@ def _check_space(recipe: Recipe) -> list[Problem]:
 
 
 def _check_cluster(recipe: Recipe) -> list[Problem]:
-    cluster = recipe.resources.cluster
-    if cluster == "local" or cluster.startswith(("tcp://", "tls://")):
-        return []
-    do = "Set --cluster local, or the tls:// address of a scheduler."
-    return [Problem("there is no such cluster", repr(cluster), do, where="resources.cluster")]
+    from .dispatch.providers import find_provider
+
+    try:
+        find_provider(recipe.resources.cluster)
+    except RequestError as error:
+        return list(error.problems)
+    return []
 
 
 def _check_places() -> list[Problem]:

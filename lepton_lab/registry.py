@@ -1,7 +1,7 @@
-"""Names of tasks and backends, and where they live. Strings only: looking a name up imports nothing heavy.
+"""Names of tasks, backends and providers, and where they live. Strings only: looking a name up imports nothing heavy.
 
-A third party adds one through the entry-point groups ``lepton_lab.tasks`` and
-``lepton_lab.backends``; built-in ones are listed here and loaded the same way.
+A third party adds one through the entry-point groups ``lepton_lab.tasks``,
+``lepton_lab.backends`` and ``lepton_lab.providers``; built-in ones are listed here and loaded the same way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import Problem, RecipeError
 
 if TYPE_CHECKING:
+    from .dispatch.providers import Provider
     from .work.backends.backend import Backend
     from .work.tasks.task import Task
 
@@ -29,6 +30,10 @@ BACKENDS = {
     "openvino": "lepton_lab.work.backends.openvino:OpenVino",
 }
 
+PROVIDERS = {
+    "local": "lepton_lab.dispatch.providers.local:Local",
+}
+
 
 def task_names() -> list[str]:
     """Every task that a recipe can name."""
@@ -38,6 +43,11 @@ def task_names() -> list[str]:
 def backend_names() -> list[str]:
     """Every backend that a recipe can name, installed or not."""
     return sorted(_known(BACKENDS, "lepton_lab.backends"))
+
+
+def provider_names() -> list[str]:
+    """Every provider of clusters, installed or not, in the order in which they are asked about a word."""
+    return list(_known(PROVIDERS, "lepton_lab.providers"))
 
 
 def load_task(name: str) -> Task:
@@ -50,6 +60,12 @@ def load_backend(name: str) -> Backend:
     """The backend ``name``. Raises :class:`RecipeError` that names the nearest one."""
     backend: Backend = _load(name, _known(BACKENDS, "lepton_lab.backends"), "backend", "--backend")
     return backend
+
+
+def load_provider(name: str) -> Provider:
+    """The provider ``name``. Raises :class:`RecipeError` that names the nearest one."""
+    provider: Provider = _load(name, _known(PROVIDERS, "lepton_lab.providers"), "provider", "--cluster")
+    return provider
 
 
 def _known(built_in: dict[str, str], group: str) -> dict[str, str]:

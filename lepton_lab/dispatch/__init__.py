@@ -1,8 +1,9 @@
-"""Where runs go: a detached local Dask scheduler and worker, and one supervisor process a run.
+"""Where runs go: one agent a cluster, workers from a provider, and one supervisor process a run.
 
 ::
 
-    hand_over ──socket──> local.py (control server, Dask scheduler, worker, client in one process)
+    hand_over ──socket──> agent.py (one process a cluster: control server, Dask client, queue of runs;
+                            │       of the local cluster also Dask's scheduler and worker)
                             └─ attempt.py (a Dask task)  takes the lease, watches
                                  └─ supervisor.py (own session)  heartbeats, cancels, ends the run
                                       └─ python -m lepton_lab.work.worker

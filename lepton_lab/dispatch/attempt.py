@@ -12,21 +12,19 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import places
 from ..errors import Fenced
-from ..record import LOST_AFTER_SECONDS, AttemptFolder, RunFolder, read_json, view_of
+from ..record import AttemptFolder, RunFolder, read_json
 from .endings import end_attempt, ending_of
-from .environment import JobEnvironment
+from .environment import JobEnvironment, allotted_threads
 from .processes import ProcessMark
 from .spare import hand_to_spare
 from .starting import WORKER_MODULE, open_log
 
-_POLL_SECONDS = 0.1
 _WATCH_SECONDS = 5.0
 
 
@@ -36,38 +34,31 @@ class AttemptPlan:
 
     run_dir: str
     number: int
-    threads: int
     grace_seconds: float
+    cpus: int | None = None
+    devices: int = 1
+    """How many devices the cores of the worker's host are shared by."""
     use_spare: bool = True
     worker_module: str = WORKER_MODULE
     environment: JobEnvironment = field(default_factory=lambda: JobEnvironment({}))
 
+    @property
+    def key(self) -> str:
+        """The Dask key; every attempt has its own."""
+        return f"lepton-{Path(self.run_dir).name}-{self.number}"
+
     def job(self) -> dict[str, Any]:
-        """The supervisor's line."""
+        """The supervisor's line, made on the worker."""
         return {
             "run_dir": self.run_dir,
             "attempt": self.number,
-            "threads": self.threads,
+            "threads": allotted_threads(self.cpus, self.environment.values, self.devices),
             "grace_seconds": self.grace_seconds,
             "environment": dict(self.environment.values),
         }
 
 
-def wait_for_runs(run_dirs: list[str], known: list[Any]) -> None:
-    """Return when these runs are over. ``known`` are their tasks, where the scheduler has them.
-
-    It has left Dask's pool of threads, so any number may wait.
-    """
-    from distributed import secede
-
-    secede()
-    for path in run_dirs:
-        folder = RunFolder(Path(path))
-        while folder.path.is_dir() and folder.final() is None and not _is_lost(folder):
-            time.sleep(_POLL_SECONDS)
-
-
-def run_attempt(plan: AttemptPlan, waited: Any = None) -> dict[str, Any]:
+def run_attempt(plan: AttemptPlan) -> dict[str, Any]:
     """Try the run once: ``{"run", "attempt", "status"}``, where the status may be ``fenced`` or ``gone``."""
     folder = RunFolder(Path(plan.run_dir))
     answer: dict[str, Any] = {"run": folder.run, "attempt": plan.number}
@@ -77,10 +68,6 @@ def run_attempt(plan: AttemptPlan, waited: Any = None) -> dict[str, Any]:
         return {**answer, "status": _adopt(folder, plan)}
     except FileNotFoundError:
         return {**answer, "status": "gone"}
-    parent = _parent_problem(folder)
-    if parent:
-        ending = {"status": "failed", "reason": "parent", "message": parent}
-        return {**answer, "status": end_attempt(folder, attempt, ending)}
     try:
         process = _start(plan, attempt)
     except OSError as error:
@@ -153,22 +140,3 @@ def _conclude(folder: RunFolder, attempt: AttemptFolder, grace_seconds: float) -
         message = "The run's supervisor was killed; its last complete checkpoint stands."
         ending = {"status": "failed", "reason": "supervisor", "message": message}
     return end_attempt(folder, attempt, ending)
-
-
-def _is_lost(folder: RunFolder) -> bool:
-    """Whether the run was begun and nobody has looked after it for long."""
-    attempts = folder.attempts()
-    beat = attempts[-1].heartbeat_time() if attempts else None
-    return beat is not None and time.time() - beat > LOST_AFTER_SECONDS
-
-
-def _parent_problem(folder: RunFolder) -> str:
-    """Why this run cannot start, if its parent run did not succeed."""
-    parent = folder.header().get("parent")
-    if not parent:
-        return ""
-    above = RunFolder(folder.path.with_name(parent))
-    if not above.path.is_dir():
-        return f"its parent run {parent} is not there any more"
-    status = view_of(above).status
-    return "" if status == "succeeded" else f"its parent run {parent} ended {status}"

@@ -8,10 +8,11 @@ import dask
 from distributed import Scheduler, Worker
 
 from .. import places
+from .devices import host_devices
 from .security import security, write_certificates
 
 _LOOPBACK = "127.0.0.1"
-_WATCHERS = 16  # threads beside those that watch a device's run
+_SPARE_THREADS = 16  # beside those that watch a device's run
 
 SETTINGS: dict[str, Any] = {
     # A suspended laptop is no dead worker, and nothing here is worth stealing or spilling.
@@ -64,17 +65,16 @@ async def start_scheduler(dashboard: bool) -> Any:
     return scheduler
 
 
-async def start_worker(address: str, devices: int) -> Any:
-    """A worker with one ``device`` a GPU (or one in all), and threads enough to watch them."""
+async def start_worker(address: str) -> Any:
+    """A worker with threads enough to watch a run on each device of this host."""
     folder = places.state_dir() / "dask"
     return await _QuietWorker(
         address,
-        nthreads=devices + _WATCHERS,
+        nthreads=len(host_devices()) + _SPARE_THREADS,
         name="local",
         host=_LOOPBACK,
         protocol="tls",
         security=security(),
-        resources={"device": devices},
         memory_limit=0,
         local_directory=str(folder),
         dashboard=False,

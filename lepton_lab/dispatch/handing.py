@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import places
-from ..errors import Fenced, Problem, RequestError
+from ..errors import Fenced
 from ..record import LOST_AFTER_SECONDS, RunFolder
 from .attempt import supervisor_of
-from .cluster import ask, children_of, spare_wanted
+from .door import AgentDoor, spare_wanted
 from .endings import end_attempt
+from .providers import find_provider
 from .starting import WORKER_MODULE
 
 if TYPE_CHECKING:
@@ -31,15 +32,8 @@ def hand_over(
     Raises :class:`RequestError` for a cluster this version does not know, and
     :class:`ClusterError` when the cluster cannot take the run.
     """
-    if recipe.resources.cluster != "local":
-        raise RequestError(
-            Problem(
-                "a run can go to the cluster of this machine only, in this version",
-                repr(recipe.resources.cluster),
-                "Leave --cluster out, or set it to local.",
-                "resources.cluster",
-            )
-        )
+    cluster = recipe.resources.cluster
+    find_provider(cluster)
     body = {
         "run_dir": str(folder.path),
         "attempt": len(folder.attempts()) + 1,
@@ -52,7 +46,7 @@ def hand_over(
         "use_spare": spare_wanted(),
         "worker_module": worker_module,
     }
-    ask("submit", body)
+    AgentDoor(cluster).ask("submit", body)
 
 
 def request_cancel(folder: RunFolder) -> None:
@@ -67,7 +61,7 @@ def request_cancel(folder: RunFolder) -> None:
         except Fenced:
             return  # it was just started; its supervisor sees the request
         end_attempt(folder, attempt, {"status": "cancelled", "reason": "cancelled", "message": "never started"})
-        _fail_children(folder.run)
+        _fail_children(folder)
         return
     supervisor = supervisor_of(attempts[-1])
     beat = attempts[-1].heartbeat_time() or float(attempts[-1].lease().get("time", time.time()))
@@ -77,14 +71,16 @@ def request_cancel(folder: RunFolder) -> None:
         end_attempt(folder, attempts[-1], {"status": "cancelled", "reason": "cancelled", "message": message})
 
 
-def _fail_children(parent: str) -> None:
+def _fail_children(parent: RunFolder) -> None:
     """End the runs that wait for a run which will never succeed."""
-    for run in children_of(parent):
+    cluster = parent.recipe().resources.cluster
+    answer = AgentDoor(cluster).ask_if_there("children", {"run": parent.run}) or {}
+    for run in answer.get("children", []):
         folder = RunFolder(places.runs_dir() / run)
         try:
             attempt = folder.take_lease(1)
         except (Fenced, FileNotFoundError):
             continue
-        message = f"its parent run {parent} ended cancelled"
+        message = f"its parent run {parent.run} ended cancelled"
         end_attempt(folder, attempt, {"status": "failed", "reason": "parent", "message": message})
-        _fail_children(folder.run)
+        _fail_children(folder)

@@ -9,7 +9,7 @@ from .section import Section
 class ResourcesConfig(Section):
     """Place, cores and patience of a run."""
 
-    cluster: str = option("local", "Where the run goes. This version runs on the local cluster only.")
+    cluster: str = option("local", "Where the run goes: local, or what a provider of clusters reads.")
     cpus: int | None = option(None, "Cores (threads) of the run. Default: all that the worker has.", ge=1)
     grace_seconds: float = option(30.0, "Time a cancelled run has to save before it is killed.", ge=0, advanced=True)
     orphan_grace_seconds: float = option(

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lepton_lab.dispatch import cluster, cluster_status, request_cancel, start_cluster, stop_cluster
+from lepton_lab.dispatch import cluster, cluster_status, door, request_cancel, start_cluster, stop_cluster
 from lepton_lab.errors import ClusterError
 
 START = "from lepton_lab.dispatch import start_cluster; print(start_cluster()['pid'])"
@@ -73,7 +73,7 @@ def test_cluster_listens_on_this_machine_under_tls_and_ignores_interrupts(
     assert os.getsid(process.pid) != os.getsid(0)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (fresh_lab.state / "tls").iterdir()}
     assert modes == {"authority.pem": 0o600, "cluster.pem": 0o600, "cluster.key": 0o600}
-    assert stat.S_IMODE((fresh_lab.state / "control.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE((fresh_lab.state / "control-local.sock").stat().st_mode) == 0o600
     assert stat.S_IMODE(fresh_lab.state.stat().st_mode) == 0o700
 
 
@@ -89,14 +89,14 @@ def test_stop_leaves_nothing_and_asks_before_it_ends_runs(fresh_lab: Any, wait_u
     assert set(stopped["cancelled"]) == {running.run, queued.run}
     assert running.final()["status"] == queued.final()["status"] == "cancelled"
     assert [process.cmdline() for process in ours(fresh_lab)] == []
-    assert not (fresh_lab.state / "control.sock").exists()
-    assert not (fresh_lab.state / "scheduler.json").exists()
+    assert not (fresh_lab.state / "control-local.sock").exists()
+    assert not (fresh_lab.state / "agent-local.json").exists()
     assert stop_cluster() == {"cluster": "stopped", "cancelled": []}
 
 
 def test_cluster_that_cannot_start_says_why(fresh_lab: Any) -> None:
     (fresh_lab.state / "tls").write_text("in the way")
-    with pytest.raises(ClusterError, match=r"did not start. Its log: .*cluster.log\n[\s\S]*FileExistsError"):
+    with pytest.raises(ClusterError, match=r"did not start. Its log: .*agent-local.log\n[\s\S]*FileExistsError"):
         start_cluster()
 
 
@@ -111,7 +111,7 @@ def test_outdated_cluster_is_replaced_when_idle_and_used_when_busy(
     fresh_lab: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, "build_mark", lambda: "0.0.1-old")
+        patch.setattr(door, "build_mark", lambda: "0.0.1-old")
         old = start_cluster()["pid"]
     assert cluster_status()["cluster"] == "outdated"
     first = fresh_lab.start("10000")
@@ -119,10 +119,10 @@ def test_outdated_cluster_is_replaced_when_idle_and_used_when_busy(
     assert new != old
     assert not psutil.pid_exists(old) or psutil.Process(old).status() == psutil.STATUS_ZOMBIE
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, "build_mark", lambda: "9.9.9-newer")
+        patch.setattr(door, "build_mark", lambda: "9.9.9-newer")
         second = fresh_lab.start("1")
         assert cluster_status()["pid"] == new
-        patch.setattr(cluster, "PROTOCOL", 99)
+        patch.setattr(door, "PROTOCOL", 99)
         with pytest.raises(ClusterError, match=f"another version .* busy with .*{first.run}"):
             fresh_lab.start("1")
     request_cancel(first)
@@ -152,8 +152,8 @@ def test_run_outlives_the_cluster(fresh_lab: Any, wait_until: Any, number: int) 
 def test_cluster_that_hangs_is_ended_by_force(fresh_lab: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = start_cluster()["pid"]
     os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(cluster, "_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(door, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 0.3)
     with pytest.raises(ClusterError, match="does not answer.*lepton cluster stop --force"):
         stop_cluster()
     assert stop_cluster(force=True)["cluster"] == "stopped"

@@ -1,0 +1,255 @@
+"""The detached process of one cluster: ``python -m lepton_lab.dispatch.agent --cluster WORD``.
+
+It asks the cluster's provider for a scheduler, is its only client of ours, and places runs on
+its workers. Submitters speak to it over a control socket in the state folder (:mod:`.door`),
+so that no front end imports Dask or holds a connection to lose.
+
+It ignores interrupts, reads nobody's Dask configuration, and stops when it has had nothing to
+do for half an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..record import RunFolder, write_json
+from .devices import host_devices
+from .door import PROTOCOL, AgentDoor
+from .environment import import_environment, spare_key
+from .order import RunOrder
+from .processes import ProcessMark
+from .providers import LOCAL, LiveCluster, Provider, ProviderOptions, find_provider
+from .queue import Job, RunQueue
+from .spare import SPARE_IDLE_SECONDS, SpareKeeper
+
+CLUSTER_IDLE_SECONDS = 1800.0
+"""Without work for so long, the process ends. ``LEPTON_CLUSTER_IDLE_SECONDS`` says otherwise."""
+_LINE_BYTES = 2**22
+
+
+@dataclass
+class Agent:
+    """The provider's cluster, a client of it, the queue of runs, and the control socket."""
+
+    cluster: str
+    provider: Provider
+    options: ProviderOptions
+    build: str
+    keeper: SpareKeeper
+    idle_seconds: float
+    started: float = field(default_factory=time.time)
+    _last_used: float = field(default_factory=time.monotonic)
+    _spare_for: tuple[dict[str, str], str] | None = None
+    _wants_spare: bool = False
+
+    async def start(self) -> None:
+        """Bring the cluster up. Raises what Dask and the provider raise."""
+        from distributed import Client
+
+        self.door = AgentDoor(self.cluster)
+        self.stopped = asyncio.Event()
+        self.live: LiveCluster = await self.provider.open(self.options)
+        self.client = await Client(
+            self.live.address,
+            security=self.live.security,
+            asynchronous=True,
+            set_as_default=False,
+            name="lepton-lab",
+        )
+        self.queue = RunQueue(self.client, self._rest)
+        self._placing = asyncio.create_task(self.queue.run())
+        self.door.control.unlink(missing_ok=True)
+        self.server = await asyncio.start_unix_server(self._serve, str(self.door.control), limit=_LINE_BYTES)
+        self.door.control.chmod(0o600)
+        write_json(self.door.identity, self._identity(), mode=0o600)
+
+    async def run(self) -> None:
+        """Serve until told to stop, or idle for too long."""
+        while not self.stopped.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopped.wait(), 1.0)
+            if self._placing.done():
+                self._placing.result()  # it never ends by itself: this raises what broke it
+            if self.queue.jobs:
+                continue
+            idle = time.monotonic() - self._last_used
+            if idle > self.idle_seconds or not self.door.control.exists():
+                break
+
+    async def close(self) -> None:
+        """Let everything go; running supervisors go on by themselves."""
+        self._placing.cancel()
+        self.queue.close()  # the client's end is not the end of its runs
+        await asyncio.sleep(0)
+        self.server.close()
+        self.door.control.unlink(missing_ok=True)
+        self.door.identity.unlink(missing_ok=True)
+        self.keeper.stop(wait_seconds=3.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(3.0):
+                await self.client.close()
+                await self.live.close()
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "cluster": self.cluster,
+            "provider": self.provider.name,
+            "address": self.live.address,
+            **ProcessMark.of(os.getpid()).to_dict(),
+            "since": self.started,
+            "build": self.build,
+            "protocol": PROTOCOL,
+            "python": sys.executable,
+        }
+
+    # Control socket
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await reader.readline()
+            if line:
+                answer = await self._answer(json.loads(line))
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):
+            pass  # the other end left, or is not one of ours
+        finally:
+            writer.close()
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        operations = {
+            "children": self._children,
+            "spare": self._spare,
+            "status": self._status,
+            "stop": self._stop,
+            "submit": self._submit,
+        }
+        jobs = self.queue.jobs
+        if request.get("protocol") != PROTOCOL or (request["build"] != self.build and not jobs):
+            if request["operation"] == "stop" and not jobs:
+                return await self._stop(request)
+            return {"outdated": True, "busy": sorted(jobs), "pid": os.getpid()}
+        if request["operation"] not in ("status", "children"):
+            self._last_used = time.monotonic()
+        operation = operations.get(str(request["operation"]))
+        if operation is None:
+            return {"error": f"unknown operation {request['operation']!r}"}
+        try:
+            return await operation(request)
+        except Exception as error:  # noqa: BLE001  it is reported to who asked
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        jobs = self.queue.jobs
+        if not jobs:
+            await self.queue.look_at_workers()  # with jobs it looks all the time
+        workers = list(self.queue.workers.values())
+        running = [run for run, job in jobs.items() if job.worker is not None]
+        return {
+            **self._identity(),
+            **self.live.info(),
+            "devices": host_devices() if self.cluster == LOCAL else [each for one in workers for each in one.devices],
+            "workers": [each.to_dict() for each in workers],
+            "problems": self.queue.problems,
+            "running": running,
+            "queued": [run for run in jobs if run not in running],
+            "spare": self.keeper.state(),
+            "idle_seconds": 0.0 if jobs else time.monotonic() - self._last_used,
+        }
+
+    async def _spare(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.prepare_spare(request)
+        return {"spare": self.keeper.state()}
+
+    async def _children(self, request: dict[str, Any]) -> dict[str, Any]:
+        jobs = self.queue.jobs
+        return {"children": [run for run, job in jobs.items() if job.order.parent == request["run"]]}
+
+    async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        unfinished = sorted(run for run, job in self.queue.jobs.items() if job.folder.final() is None)
+        if unfinished:
+            return {"busy": unfinished, "pid": os.getpid()}
+        self.stopped.set()
+        return {"stopping": True, "pid": os.getpid()}
+
+    async def _submit(self, request: dict[str, Any]) -> dict[str, Any]:
+        order = RunOrder.from_request(request)
+        if self.cluster == LOCAL:
+            self._wants_spare = order.use_spare
+            self._spare_for = (import_environment(order.environment.values), order.worker_module)
+            if not order.use_spare or self.keeper.key != spare_key(order.environment.values, order.worker_module):
+                self.keeper.stop()
+        self.queue.add(Job(RunFolder(Path(request["run_dir"])), order, int(request["attempt"])))
+        return {"pid": os.getpid()}
+
+    def _rest(self) -> None:
+        """No run is left: time for a spare."""
+        self._last_used = time.monotonic()
+        if self._wants_spare and self._spare_for is not None:
+            self.keeper.refill(*self._spare_for)
+
+    def prepare_spare(self, request: dict[str, Any]) -> None:
+        """Start a spare for the runs that this submitter is likely to send."""
+        if self.cluster != LOCAL:
+            return  # a spare serves the machine that it is on
+        self._wants_spare = bool(request["use_spare"])
+        self._spare_for = (import_environment(request["environment"]), request["worker_module"])
+        if self._wants_spare:
+            self.keeper.refill(*self._spare_for)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Start detached; say ``ready`` on standard output when runs can be taken."""
+    parser = argparse.ArgumentParser(prog="lepton_lab.dispatch.agent")
+    parser.add_argument("--cluster", default=LOCAL)
+    cluster = parser.parse_args(arguments).cluster
+    request = json.loads(sys.stdin.readline())
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if os.fork():  # who started this process need not wait for it
+        os._exit(0)
+    lifetime = os.open(AgentDoor(cluster).lifetime, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lifetime, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"Another agent of cluster {cluster} runs with this state folder, and does not answer.")
+    provider, options = find_provider(cluster)
+    options = options.model_copy(update=request.get("options", {}))
+    keeper = SpareKeeper(float(os.environ.get("LEPTON_SPARE_IDLE_SECONDS") or SPARE_IDLE_SECONDS))
+    idle_seconds = float(os.environ.get("LEPTON_CLUSTER_IDLE_SECONDS") or CLUSTER_IDLE_SECONDS)
+    agent = Agent(cluster, provider, options, request["build"], keeper, idle_seconds)
+    # The spare imports torch while this process imports Dask.
+    agent.prepare_spare(request)
+    try:
+        asyncio.run(_run(agent))
+    except BaseException:
+        agent.keeper.stop()
+        raise
+
+
+async def _run(agent: Agent) -> None:
+    await agent.start()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, agent.stopped.set)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    await agent.run()
+    await agent.close()
+    sys.stderr.flush()
+    os._exit(0)  # threads that watch supervisors must not hold this process
+
+
+if __name__ == "__main__":
+    main()
