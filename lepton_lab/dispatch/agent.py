@@ -35,6 +35,7 @@ from .spare import SPARE_IDLE_SECONDS, SpareKeeper
 
 CLUSTER_IDLE_SECONDS = 1800.0
 """Without work for so long, the process ends. ``LEPTON_CLUSTER_IDLE_SECONDS`` says otherwise."""
+_TAKEOVER_SECONDS = 10.0  # for the agent before this one to close
 _LINE_BYTES = 2**22
 
 
@@ -219,10 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(number, signal.SIG_IGN)
     if os.fork():  # who started this process need not wait for it
         os._exit(0)
-    lifetime = os.open(AgentDoor(cluster).lifetime, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lifetime, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _begin_life(AgentDoor(cluster).lifetime):
         sys.exit(f"Another agent of cluster {cluster} runs with this state folder, and does not answer.")
     provider, options = find_provider(cluster)
     options = options.model_copy(update=request.get("options", {}))
@@ -236,6 +234,21 @@ def main(arguments: list[str] | None = None) -> None:
     except BaseException:
         agent.keeper.stop()
         raise
+
+
+def _begin_life(path: Path) -> bool:
+    """Lock ``path`` for as long as this process lives; False if another keeps it, and is not just closing."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _TAKEOVER_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                return False
+            time.sleep(0.05)
 
 
 async def _run(agent: Agent) -> None:
