@@ -16,9 +16,9 @@ from lepton_lab.recipe.defaults import defaults
 
 # task: (model, data, validation metric, more is better, training options of the budget)
 TASKS: dict[str, tuple[str, str, str, bool, dict[str, Any]]] = {
-    "text-classification": ("sample:minilm", "sample:movie-sentiment", "eval_accuracy", True, {"epochs": 2}),
-    "token-classification": ("sample:minilm", "sample:addresses", "eval_f1", True, {"epochs": 5}),
-    "text-generation": ("sample:smollm2", "sample:faq", "eval_loss", False, {"epochs": 2}),
+    "text-classification": ("sample:minilm", "sample:movie-sentiment", "eval_accuracy", True, {"epochs": 1}),
+    "token-classification": ("sample:minilm", "sample:addresses", "eval_f1", True, {"epochs": 3}),
+    "text-generation": ("sample:smollm2", "sample:faq", "eval_loss", False, {"epochs": 1}),
 }
 SAMPLES = ("movie-sentiment", "addresses", "smollm2", "faq")
 RATES = {"none": [2e-5, 5e-5, 1e-4, 2e-4], "lora": [2e-4, 5e-4, 1e-3, 2e-3]}
@@ -37,14 +37,16 @@ def measure(task: str, method: str, rate: float, seed: int, options: dict[str, A
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", task="", cpus=0)
-    seeds = [0] if options.quick else [0, 1, 2]
+    options = arguments(__doc__ or "", task="", method="", seeds=3, cpus=0)
+    seeds = list(range(1 if options.quick else options.seeds))
     rows, raw, figures, goals = [], [], {}, {}
     with own_lab(*SAMPLES):
         for task, (_, _, metric, more_is_better, budget) in TASKS.items():
             if options.task and options.task != task:
                 continue
             for method, rates in RATES.items():
+                if options.method and options.method != method:
+                    continue
                 settings = {**budget, **(QUICK if options.quick else {}), "save_strategy": "no"}
                 if options.cpus:
                     settings["cpus"] = options.cpus
@@ -67,7 +69,8 @@ def main() -> None:
                     figures[f"{name}.default_loses"] = lost
                     goals[f"{name} default is near the best"] = (lost, "<=", 0.01 if more_is_better else 0.05)
     print(table(["task", "method", "rate", "metric", "mean", "spread", ""], rows))
-    finish("learning_rates", figures, goals, raw, options.out, options.quick)
+    part = "-".join(["learning_rates", *filter(None, (options.task, options.method))])
+    finish(part, figures, goals, raw, options.out, options.quick)
 
 
 if __name__ == "__main__":
