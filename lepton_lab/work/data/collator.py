@@ -9,8 +9,6 @@ from typing import Any, Literal
 IGNORED = -100
 """The label of a position that the loss leaves out."""
 
-_MULTIPLE = 8
-
 
 @dataclass
 class PaddedBatch:
@@ -18,11 +16,13 @@ class PaddedBatch:
 
     ``label_kind``: ``int`` or ``float`` for one label (or vector) a row, ``tokens`` for one a token.
     Causal models without an attention mask (packed rows) get ``position_ids`` instead.
+    ``multiple``: widths are rounded up to it.
     """
 
     pad_id: int
     side: str = "right"
     label_kind: Literal["int", "float", "tokens"] = "int"
+    multiple: int = 1
     rows: int = 0
     tokens: int = 0
 
@@ -44,7 +44,7 @@ class PaddedBatch:
         lengths = [len(row["input_ids"]) for row in features]
         self.rows += len(lengths)
         self.tokens += sum(lengths)
-        width = -(-max(lengths) // _MULTIPLE) * _MULTIPLE if max(lengths) > _MULTIPLE else max(lengths)
+        width = -(-max(lengths) // self.multiple) * self.multiple
         batch: dict[str, Any] = {}
         fills = {"input_ids": self.pad_id, "attention_mask": 0, "token_type_ids": 0}
         if "position_ids" in features[0]:

@@ -63,6 +63,7 @@ def run(context: WorkContext) -> dict[str, Any]:
     from ..training.loop import Loop
 
     collator = task.collator(tokenizer, spec)
+    collator.multiple = precision.width_multiple
     train_rows = task.train_rows(encoded["train"], model, collator, spec)
     loop = Loop(context, task, spec, precision, encoded, collator, train_rows)
     trainer = loop.build(model, tokenizer)
