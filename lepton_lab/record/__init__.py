@@ -1,6 +1,18 @@
 """The record: run folders, events and the view folded from them. Standard library only."""
 
-from .checkpoints import COMPLETE_MARK, checkpoint_step, checkpoints_in, is_complete, last_complete, mark_complete
+from .batch import BatchPlan, can_shrink, memory_problem, next_plan, plan_of
+from .checkpoints import (
+    COMPLETE_MARK,
+    best_of,
+    checkpoint_step,
+    checkpoints_in,
+    checkpoints_to_resume,
+    complete_checkpoints,
+    is_complete,
+    is_intact,
+    last_complete,
+    mark_complete,
+)
 from .event import Event, EventWriter, in_order, read_events
 from .files import digest_of, read_json, write_json
 from .folder import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
@@ -15,6 +27,7 @@ __all__ = [
     "LOST_AFTER_SECONDS",
     "STATUSES",
     "AttemptFolder",
+    "BatchPlan",
     "Event",
     "EventWriter",
     "RunFold",
@@ -22,19 +35,27 @@ __all__ = [
     "RunTail",
     "RunView",
     "Series",
+    "best_of",
+    "can_shrink",
     "checkpoint_step",
     "checkpoints_in",
+    "checkpoints_to_resume",
+    "complete_checkpoints",
     "digest_of",
     "find_run",
     "fold",
     "folded_events",
     "in_order",
     "is_complete",
+    "is_intact",
     "last_complete",
     "list_runs",
     "mark_complete",
+    "memory_problem",
     "new_run_id",
     "newest_run",
+    "next_plan",
+    "plan_of",
     "read_events",
     "read_json",
     "run_folders",

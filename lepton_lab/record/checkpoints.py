@@ -1,17 +1,21 @@
 """Checkpoints that are either whole or not there.
 
-A checkpoint counts once ``complete.json`` lies in it, written last, with the size of every file.
-Standard library only.
+A checkpoint counts once ``complete.json`` lies in it, written last, with the size and the digest of
+every file. Standard library only.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
-from .files import read_json, write_json
+from .files import digest_of, read_json, write_json
 from .folder import RunFolder
 
 COMPLETE_MARK = "complete.json"
+
+_STATE_FILE = "trainer_state.json"
 
 
 def checkpoint_step(path: Path) -> int:
@@ -20,14 +24,15 @@ def checkpoint_step(path: Path) -> int:
     return int(word) if path.name.startswith("checkpoint-") and word.isdigit() else -1
 
 
-def mark_complete(path: Path) -> None:
-    """Declare a checkpoint whole."""
-    sizes = {
-        each.relative_to(path).as_posix(): each.stat().st_size
-        for each in sorted(path.rglob("*"))
-        if each.is_file() and each.name != COMPLETE_MARK
-    }
-    write_json(path / COMPLETE_MARK, {"files": sizes})
+def mark_complete(path: Path, **about: Any) -> None:
+    """Declare a checkpoint whole, once all of it is on the disk; ``about`` is kept in the mark."""
+    files = sorted(_files_of(path))
+    sizes, digests = {}, {}
+    for name in files:
+        with (path / name).open("rb") as file:
+            os.fsync(file.fileno())
+        digests[name], sizes[name] = digest_of(path / name)
+    write_json(path / COMPLETE_MARK, {"files": sizes, "digests": digests, **about})
 
 
 def is_complete(path: Path) -> bool:
@@ -38,6 +43,14 @@ def is_complete(path: Path) -> bool:
     return all((path / name).is_file() and (path / name).stat().st_size == size for name, size in mark["files"].items())
 
 
+def is_intact(path: Path) -> bool:
+    """Whether every file is as it was when the checkpoint was finished: reads all of it."""
+    if not is_complete(path):
+        return False
+    digests = read_json(path / COMPLETE_MARK).get("digests", {})
+    return all(digest_of(path / name)[0] == digest for name, digest in digests.items())
+
+
 def checkpoints_in(folder: Path) -> list[Path]:
     """Checkpoints of one attempt, oldest step first, whole or not."""
     if not folder.is_dir():
@@ -45,10 +58,45 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return sorted((each for each in folder.iterdir() if checkpoint_step(each) >= 0), key=checkpoint_step)
 
 
+def complete_checkpoints(folder: RunFolder) -> list[Path]:
+    """Every whole checkpoint of any attempt, the highest step first; of one step the newest attempt's first."""
+    found = [
+        (checkpoint_step(path), attempt.number, path)
+        for attempt in folder.attempts()
+        for path in checkpoints_in(attempt.path / "checkpoints")
+        if is_complete(path)
+    ]
+    return [path for _, _, path in sorted(found, reverse=True)]
+
+
 def last_complete(folder: RunFolder) -> Path | None:
-    """The newest whole checkpoint of any attempt of a run: where the next attempt goes on."""
-    for attempt in reversed(folder.attempts()):
-        for path in reversed(checkpoints_in(attempt.path / "checkpoints")):
-            if is_complete(path):
-                return path
-    return None
+    """The whole checkpoint with the highest step of any attempt of a run: where the next attempt goes on."""
+    return next(iter(complete_checkpoints(folder)), None)
+
+
+def best_of(path: Path) -> Path | None:
+    """The whole checkpoint that was the best one when ``path`` was written: where it was then, or beside it."""
+    state = read_json(path / _STATE_FILE) or {}
+    step = state.get("best_global_step")
+    named = state.get("best_model_checkpoint")
+    if step is None:
+        return None
+    places = [path.with_name(f"checkpoint-{step}"), *([Path(named)] if named else [])]
+    # Another attempt's, in a run folder that has moved since.
+    places += sorted(path.parent.parent.parent.glob(f"*/checkpoints/checkpoint-{step}"), reverse=True)
+    return next((each for each in places if checkpoint_step(each) == step and is_complete(each)), None)
+
+
+def checkpoints_to_resume(folder: RunFolder) -> list[Path]:
+    """What the next attempt needs of the earlier ones: the last whole checkpoint, and the best if that is another."""
+    last = last_complete(folder)
+    if last is None:
+        return []
+    best = best_of(last)
+    return [last] if best is None or best == last else [last, best]
+
+
+def _files_of(path: Path) -> list[str]:
+    return [
+        each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file() and each.name != COMPLETE_MARK
+    ]

@@ -1,0 +1,96 @@
+"""Checkpoints are whole or not there, and are found again wherever they lie."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lepton_lab.recipe import build_recipe
+from lepton_lab.record import (
+    RunFolder,
+    best_of,
+    checkpoints_to_resume,
+    is_complete,
+    is_intact,
+    last_complete,
+    mark_complete,
+)
+from lepton_lab.work.training.checkpoints import adopt, put_in_place, written_aside
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    monkeypatch.setenv("LEPTON_HOME", str(tmp_path))
+    return RunFolder.create(build_recipe("train", {"task": "text-classification", "model": "m", "dataset": "d"}))
+
+
+def write(root: Path, step: int, best: int | None = None, word: str = "x") -> Path:
+    with written_aside(root) as aside:
+        path = aside / f"checkpoint-{step}"
+        (path / "inner").mkdir(parents=True)
+        (path / "inner" / "weights").write_text(word)
+        state = {"best_global_step": best, "best_model_checkpoint": str(root / f"checkpoint-{best}") if best else None}
+        (path / "trainer_state.json").write_text(json.dumps(state))
+        mark_complete(path, batch={"effective": 4})
+        return put_in_place(path, root)
+
+
+def test_what_was_changed_since_is_not_intact(tmp_path: Path) -> None:
+    path = write(tmp_path, 4, word="good")
+    assert is_intact(path)
+    assert json.loads((path / "complete.json").read_text())["batch"] == {"effective": 4}
+    (path / "inner" / "weights").write_text("evil")
+    assert is_complete(path)  # of the same size
+    assert not is_intact(path)
+    (path / "inner" / "weights").unlink()
+    assert not is_complete(path)
+
+
+def test_a_second_checkpoint_of_a_step_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    write(tmp_path, 4, word="old")
+    path = write(tmp_path, 4, word="new")
+    assert (path / "inner" / "weights").read_text() == "new"
+    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint-4"]
+
+
+def test_a_write_that_was_broken_off_leaves_the_older_one(tmp_path: Path) -> None:
+    write(tmp_path, 4, word="old")
+
+    def fill(root: Path) -> None:
+        with written_aside(root) as aside:
+            (aside / "checkpoint-4").mkdir()
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        fill(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint-4"]
+    assert is_intact(tmp_path / "checkpoint-4")
+
+
+def test_the_highest_step_of_any_attempt_and_its_best_go_on(folder: RunFolder) -> None:
+    assert checkpoints_to_resume(folder) == []
+    one = folder.take_lease(1).path / "checkpoints"
+    best = write(one, 2)
+    last = write(one, 6, best=2)
+    assert checkpoints_to_resume(folder) == [last, best]
+    two = folder.take_lease(2).path / "checkpoints"
+    adopted = adopt(best, two)
+    assert adopted == two / "checkpoint-2"
+    assert is_intact(adopted)
+    assert adopt(best, two) == adopt(adopted, two) == adopted
+    assert last_complete(folder) == last  # not the newest attempt's, which is older
+    newer = write(two, 6, best=2)
+    assert last_complete(folder) == newer
+    assert best_of(newer) == adopted
+    assert best_of(last) == best
+
+
+def test_the_best_is_found_in_a_run_folder_that_moved(folder: RunFolder, tmp_path: Path) -> None:
+    one, two = (folder.take_lease(number).path / "checkpoints" for number in (1, 2))
+    write(one, 2)
+    state = {"best_global_step": 2, "best_model_checkpoint": "/elsewhere/attempts/1/checkpoints/checkpoint-2"}
+    last = write(two, 6)
+    (last / "trainer_state.json").write_text(json.dumps(state))
+    assert best_of(last) == one / "checkpoint-2"
