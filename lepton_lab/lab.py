@@ -216,12 +216,22 @@ def predict(run: Run | str, inputs: Any) -> Any:
 
 
 def load(run: Run | str = "last") -> Predictor:
-    """The model of a run, ready to answer, through the backend that its newest compilation picked."""
-    found = run if isinstance(run, Run) else Run(resolve_run(run))
+    """The model of a run, ready to answer, through the backend that its newest compilation picked.
+
+    A benchmark run stands for the run that it measured.
+    """
+    found = model_run(attach(run))
     found.wait().raise_for_status()
     for folder in pending_of(found.folder):
         Run(folder).wait()
     return _predictor(found.folder.path, _newest_compiled(found))
+
+
+def model_run(run: Run) -> Run:
+    """The run whose model answers for ``run``: itself, or what a benchmark measured."""
+    while run.kind == "benchmark":
+        run = Run(RunFolder(run.folder.path.with_name(run.folder.header()["parent"])))
+    return run
 
 
 def runs(limit: int | None = None) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ Torch free, so that a wrong request is answered in a second or two.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,8 @@ from .registry import backend_names, load_backend, load_task
 from .session import resolve_run
 
 if TYPE_CHECKING:
+    from .data import Splits
     from .work.tasks.task import Task
-
-# Bytes kept free beside what a run is expected to write.
-_MARGIN_BYTES = 200 * 2**20
 
 
 def plan(
@@ -82,6 +79,7 @@ def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recip
 def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems: list[Problem]) -> Recipe:
     from . import data
     from .work.outputs import check_output_dir
+    from .work.training.wishes import check_wishes
 
     tasks: list[Task] = []
     if recipe.task:
@@ -95,8 +93,11 @@ def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems
         _collect(problems, lambda name=name, word=word: resolved.update({name: data.resolve_dataset(word, namespace)}))  # type: ignore[misc]
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=resolved)})
     model_is_fine = _check_model(recipe, task, problems)
+    splits: list[Splits] = []
     if task is not None and "dataset" in words and len(resolved) == len(words):
-        _collect(problems, lambda: _check_data(recipe, task, model_is_fine))
+        _collect(problems, lambda: _check_data(recipe, task, model_is_fine, splits))
+    if task is not None:
+        problems += check_wishes(recipe, task, splits[0].problem_type if splits else None)
     update: dict[str, Any] = {}
     if recipe.output_dir:
         update["output_dir"] = str(Path(recipe.output_dir).expanduser().absolute())
@@ -105,13 +106,15 @@ def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems
         checkpoint = Path(recipe.train.resume_from_checkpoint).expanduser().absolute()
         update["train"] = recipe.train.model_copy(update={"resume_from_checkpoint": str(checkpoint)})
         problems += _check_checkpoint(checkpoint)
+    recipe = recipe.model_copy(update=update)
     problems += _check_space(recipe)
-    return recipe.model_copy(update=update)
+    return recipe
 
 
 def _check_model(recipe: Recipe, task: Task | None, problems: list[Problem]) -> bool:
     """Whether the model can be used for the task, or for any when the task is not known."""
-    from .work.models.source import check_model_source
+    from .work.models.layers import check_target_modules
+    from .work.models.source import check_length, check_model_source, local_model_dir, read_config
 
     before = len(problems)
     if not recipe.model:
@@ -121,7 +124,13 @@ def _check_model(recipe: Recipe, task: Task | None, problems: list[Problem]) -> 
         problems,
         lambda: problems.extend(check_model_source(model, task, train.allow_pickle, train.trust_remote_code)),
     )
-    return len(problems) == before
+    is_fine = len(problems) == before
+    folder = local_model_dir(model) if is_fine else None
+    if folder is not None:
+        problems += check_length(recipe.data.max_length, read_config(folder))
+    if folder is not None and recipe.peft.method == "lora":
+        problems += check_target_modules(recipe.peft.target_modules, folder)
+    return is_fine
 
 
 def _examine_child(recipe: Recipe, problems: list[Problem]) -> Recipe:
@@ -172,11 +181,13 @@ def _collect(problems: list[Problem], check: Callable[[], None]) -> None:
         problems.extend(error.problems)
 
 
-def _check_data(recipe: Recipe, task: Any, model_is_fine: bool) -> None:
+def _check_data(recipe: Recipe, task: Any, model_is_fine: bool, found: list[Splits]) -> None:
+    """Read the data, into ``found``, and check it as far as that needs no tokenizer of the worker."""
     from . import data
     from .work.models.source import local_model_dir
 
     splits = data.load_splits(recipe, task.needs, whole=False)
+    found.append(splits)
     folder = local_model_dir(str(recipe.model)) if model_is_fine else None
     if task.generates and folder is not None:
         data.check_masks(splits, folder, recipe.data.max_length or 512, recipe.train.completion_only_loss)
@@ -190,34 +201,14 @@ def _check_checkpoint(checkpoint: Path) -> list[Problem]:
 
 
 def _check_space(recipe: Recipe) -> list[Problem]:
-    """Refuse a run whose checkpoints cannot fit. A full fine-tuning checkpoint holds the
-    weights and two moments of AdamW, each as large as the fp32 weights; LoRA's is small."""
     from .work.models.source import local_model_dir
+    from .work.space import check_space
 
     try:
         folder = local_model_dir(recipe.model) if recipe.model else None
     except RequestError:
         return []  # reported by the model check
-    if folder is None:
-        return []
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors")) or sum(
-        path.stat().st_size for path in folder.glob("*.gguf")
-    )
-    per_checkpoint = 3 * weights if recipe.peft.method == "none" else weights // 5
-    copies = recipe.train.save_total_limit + 1 if recipe.train.save_strategy != "no" else 0
-    needed = weights + per_checkpoint * copies + _MARGIN_BYTES
-    home = places.lepton_home()
-    existing = next(path for path in (home, *home.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if free >= needed:
-        return []
-    return [
-        Problem(
-            f"this run needs about {needed / 2**20:,.0f} MB of disk in {home}",
-            f"{free / 2**20:,.0f} MB free",
-            "Free some with: lepton prune, or set LEPTON_HOME to a larger disk.",
-        )
-    ]
+    return check_space(recipe, folder, places.lepton_home()) if folder is not None else []
 
 
 def _check_cluster(recipe: Recipe) -> list[Problem]:

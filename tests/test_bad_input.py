@@ -54,6 +54,12 @@ def chat(*roles: str) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": f"{role} says {place}"} for place, role in enumerate(roles)]}
 
 
+def safetensors(*names: str) -> bytes:
+    """The header of a file of weights; nobody may read the weights themselves."""
+    header = json.dumps({name: {"dtype": "F32", "shape": [8, 8], "data_offsets": [0, 256]} for name in names}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
 GOOD = [f"text number {row},{('neg', 'pos')[row % 2]}" for row in range(20)]
 TAGGED = [{"tokens": ["12", "Main"], "tags": ["No", "Street"]} for _ in range(19)]
 ASKED = [chat("user", "assistant") for _ in range(19)]
@@ -139,7 +145,14 @@ CASES = [
     Case("wrong architecture", f"{FINE} --model m/vision", ("cannot do text-classification", "a model of type vit", "Name a model made for text")),
     Case("task beyond the model", f"{FINE_CHAT} --model m/bert", ("cannot do text-generation", "type bert", "It can do text-classification and token-classification")),
     Case("file as model", f"{FINE} --model good.csv", ("a model is a folder", "the file good.csv")),
+    Case("more tokens than positions", f"{FINE} --max-length 513", ("the model takes at most 512 tokens, got 513", "Set --max-length to at most 512")),
+    Case("no such layer", f"{FINE} --peft lora --target-modules qery,dense", ("no layer of that name, got 'qery'", "Did you mean query?", "--target-modules", "dense, query")),
+    Case("layers of another model", f"{FINE} --peft lora --target-modules q_proj --target-modules v_proj", ("no layer of that name, got 'q_proj', 'v_proj'", "dense, query")),
     # The options
+    Case("no such metric", f"{FINE} --metric-for-best-model acuracy", ("no metric of that name of single label data", "got 'acuracy'", "Did you mean accuracy?", "loss, accuracy, f1")),
+    Case("metric of other labels", f"{FINE} --metric-for-best-model rmse", ("no metric of that name", "Set --metric-for-best-model to one of")),
+    Case("metric of another task", f"{FINE_CHAT} --metric-for-best-model eval_accuracy", ("text-generation has no metric of that name", "loss, perplexity")),
+    Case("stop early without evaluation", f"{FINE} --early-stopping-patience 2 --eval-strategy no", ("early stopping compares", "--eval-strategy no", "Set --eval-strategy")),
     Case("negative step size", f"{FINE} --lr -1", ("learning_rate must be > 0", "got '-1'", "Set --learning-rate")),
     Case("NaN step size", f"{FINE} --lr nan", ("learning_rate must be a finite number", "got 'nan'", "Set --learning-rate")),
     Case("endless step size", f"{FINE} --lr 1e999", ("learning_rate must be a finite number",)),
@@ -197,7 +210,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bert: dict[str, bytes] = {
         name: (sample / name).read_bytes() for name in ("config.json", "tokenizer.json", "tokenizer_config.json")
     }
-    weights = {"model.safetensors": b"none"}
+    weights = {
+        "model.safetensors": safetensors("encoder.layer.0.attention.self.query.weight", "encoder.layer.0.dense.weight")
+    }
     config, tokenizer = {"config.json": bert["config.json"]}, {"tokenizer.json": bert["tokenizer.json"]}
     llama = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8, "vocab_size": 30522}
     folders = {
@@ -346,8 +361,9 @@ def test_home_that_is_a_file(
     assert "which is a file. Set LEPTON_HOME" in said
 
 
-def test_too_little_disk(tmp_path: Path, no_run_begins: None, capsys: pytest.CaptureFixture[str]) -> None:
-    home = tmp_path / "home"
+@pytest.mark.parametrize("place", ["home", "out"])
+def test_too_little_disk(place: str, tmp_path: Path, no_run_begins: None, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / place
     home.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(home)], capture_output=True, text=True, check=False
@@ -355,9 +371,10 @@ def test_too_little_disk(tmp_path: Path, no_run_begins: None, capsys: pytest.Cap
     if done.returncode != 0:
         pytest.skip(f"a small disk cannot be made here: {done.stderr.strip()}")
     try:
-        code, said, problems = ask(FINE, capsys)
+        code, said, problems = ask(f"{FINE} --output-dir {tmp_path}/out/model", capsys)
         check(code, said, problems)
-        for part in ("this run needs about", "MB of disk", "1 MB free", "lepton prune", "LEPTON_HOME"):
+        remedy = {"home": ("lepton prune", "LEPTON_HOME"), "out": (f"in {tmp_path}/out/model", "Set --output-dir")}
+        for part in ("this run needs about", "MB of disk", "1 MB free", *remedy[place]):
             assert part in said
         assert runs(tmp_path) == []
     finally:

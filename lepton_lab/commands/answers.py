@@ -30,7 +30,7 @@ def _predict(
     if not inputs:
         do = 'For example: lepton predict last "A fine film." or lepton predict last --file texts.txt'
         raise RequestError(Problem("predict needs at least one text", "none", do))
-    found = lab.attach(run)
+    found = lab.model_run(lab.attach(run))
     for folder in (found.folder, *pending_of(found.folder)):
         if folder.final() is None:
             seat.watch(lab.Run(folder))

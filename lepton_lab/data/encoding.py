@@ -68,10 +68,10 @@ def find_encoding(content: memoryview) -> tuple[str, bool]:
     order = _utf16_order(head)
     if order:
         return order, True
-    if _is_utf8(content):
+    if reads_as(content, "utf-8"):
         return "utf-8", True
     for name in _guesses(_telling_lines(content)):
-        if _reads(content, name):
+        if reads_as(content, name):
             return name, False
     return "latin_1", False
 
@@ -89,15 +89,12 @@ def _utf16_order(head: bytes) -> str:
     return ""
 
 
-def _is_utf8(content: memoryview) -> bool:
-    return _reads(content, "utf-8")
-
-
-def _reads(content: memoryview, encoding: str) -> bool:
+def reads_as(content: memoryview, encoding: str, whole: bool = True) -> bool:
+    """Whether a codec reads all of ``content``, which may end within a letter unless it is ``whole``."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         for start in range(0, len(content), _CHUNK):
-            decoder.decode(content[start : start + _CHUNK], start + _CHUNK >= len(content))
+            decoder.decode(content[start : start + _CHUNK], whole and start + _CHUNK >= len(content))
     except UnicodeDecodeError:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import zlib
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from ..recipe import DataConfig
-from .encoding import find_encoding, find_signature
+from .encoding import find_encoding, find_signature, reads_as
 from .jsons import read_json
 from .notes import Notes, name_values
 from .raw import Raw
@@ -131,6 +132,13 @@ def _as_utf8(
     content: pa.Buffer, wanted: str | None, path: Path, notes: Notes, where: str, whole: bool
 ) -> tuple[pa.Buffer | None, str]:
     """The bytes in UTF-8, and the encoding they were in."""
+    marked = memoryview(content)[:3].tobytes() == codecs.BOM_UTF8
+    if marked and (wanted or not reads_as(memoryview(content), "utf-8", whole)):
+        # The mark is no text in any encoding; some programs put it before bytes of another one.
+        content = content.slice(3)
+        if not wanted:
+            do = "Save it again as UTF-8, or set --encoding if its letters look wrong."
+            notes.warn(f"{path.name} begins with the mark of UTF-8, but is not UTF-8", "", do, "data.encoding")
     if wanted:
         name, sure = wanted, True
     else:
@@ -148,9 +156,11 @@ def _as_utf8(
         return None, name
     except UnicodeDecodeError as error:
         notes.error(
-            f"the file {path} is not {wanted}",
+            f"the file {path} is not {wanted}"
+            if wanted
+            else f"the file {path} begins with the mark of {name}, but is not",
             f"the bytes {error.object[error.start : error.end + 3]!r} at {error.start:,}",
-            "Leave --encoding out to find the encoding by looking.",
+            "Leave --encoding out to find the encoding by looking." if wanted else "Save it again as UTF-8.",
             "data.encoding",
         )
         return None, name

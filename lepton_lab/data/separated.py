@@ -22,6 +22,7 @@ def read_separated(content: pa.Buffer, kind: str, name: str, where: str, notes: 
     Rows with too few or too many fields are an error that names them. ``whole`` is False when
     ``content`` may end within a row.
     """
+    content = _without_stray_returns(content, name, where, notes)
     head = bytes(content[: min(_HEAD_BYTES, len(content))]).decode("utf-8", errors="ignore").lstrip("\ufeff")
     separator = _find_separator(head, "\t" if kind == "tsv" else ",")
     if separator != ("\t" if kind == "tsv" else ","):
@@ -42,7 +43,8 @@ def read_separated(content: pa.Buffer, kind: str, name: str, where: str, notes: 
         number, fields, text = ragged[0]
         notes.error(
             f"every row of {name} needs {len(header)} fields, as the header has",
-            f"{fields} in row {number + 1} ({text[:60]!r}); {name_rows([row for row, *_ in ragged])} do not fit",
+            f"{fields} in row {number + 1} ({text[:60]!r})"
+            + (f"; {name_rows([row for row, *_ in ragged])} do not fit" if len(ragged) > 1 else ""),
             f"Put texts that contain {_SEPARATORS[separator]} into double quotes, or mend those rows.",
             where,
         )
@@ -57,6 +59,17 @@ def read_separated(content: pa.Buffer, kind: str, name: str, where: str, notes: 
         )
         return None
     return table
+
+
+def _without_stray_returns(content: pa.Buffer, name: str, where: str, notes: Notes) -> pa.Buffer:
+    """Carriage returns within the header belong to no line end where the rows end in line feeds."""
+    head = bytes(content[: min(_HEAD_BYTES, len(content))])
+    header, feed, rest = head.partition(b"\n")
+    rows = rest[: rest.rfind(b"\n") + 1]
+    if b"\r" not in header.rstrip(b"\r") or not rows or b"\r" in rows.replace(b"\r\n", b""):
+        return content
+    notes.warn(f"the header of {name} was cleaned of carriage returns", "", "", where)
+    return pa.py_buffer(header.replace(b"\r", b"") + feed + memoryview(content)[len(header) + len(feed) :].tobytes())
 
 
 def _find_separator(head: str, usual: str) -> str:

@@ -252,6 +252,10 @@ CASES = [
         "wrong encoding", TEXT, "a.csv", csv(*good(), "caf\u00e9,pos").replace("\u00e9".encode(), b"\xe9"),
         ("is not utf-8", "Leave --encoding out"), {"encoding": "utf-8"},
     ),
+    Case(
+        "mark of UTF-16 before other bytes", TEXT, "a.csv", b"\xff\xfe" + csv(*good(), "odd,pos"),
+        ("begins with the mark of utf-16, but is not", "Save it again as UTF-8"),
+    ),
     Case("unknown encoding", TEXT, "a.csv", csv(*good()), ("no such encoding", "'utf-77'"), {"encoding": "utf-77"}),
 ]  # fmt: skip
 

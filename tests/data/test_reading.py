@@ -113,6 +113,18 @@ def test_encodings_are_found(encoding: str, kind: str, tmp_path: Path, load: Loa
     assert ("is not UTF-8" in warned(splits)) == (not encoding.startswith("utf"))
 
 
+@pytest.mark.parametrize("wanted", [None, "gbk"])
+def test_a_utf8_mark_before_other_bytes_is_no_part_of_the_header(
+    wanted: str | None, tmp_path: Path, load: Load
+) -> None:
+    texts = [f"{word} {number}" for number in range(3) for word in CHINESE]
+    rows = "".join(f"{text},c{place % 2}\n" for place, text in enumerate(texts))
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + f"text,label\n{rows}".encode("gbk"))
+    splits = load(TASK, tmp_path / "a.csv", encoding=wanted)
+    assert {row["text"] for _, table in splits.items() for row in table.to_pylist()} == set(texts)
+    assert ("begins with the mark of UTF-8" in warned(splits)) == (wanted is None)
+
+
 def test_a_byte_late_in_a_long_file_still_tells_the_encoding(tmp_path: Path, load: Load) -> None:
     lines = [f"text {row},c{row % 2}" for row in range(20_000)] + [f"très bon café {row},c0" for row in range(10)]
     path = tmp_path / "a.csv"
@@ -137,6 +149,14 @@ def test_headers_are_cleaned(header: str, tmp_path: Path, load: Load) -> None:
     splits = load(TASK, path)
     assert every_row(splits) == ROWS
     assert ("were cleaned" in warned(splits)) == (header != "Text,LABEL")
+
+
+def test_a_carriage_return_within_the_header_ends_no_line(tmp_path: Path, load: Load) -> None:
+    body = FRAME.to_csv(index=False, header=False)
+    (tmp_path / "a.csv").write_bytes(f"text\r,label\r\n{body}".encode())
+    splits = load(TASK, tmp_path / "a.csv")
+    assert every_row(splits) == ROWS
+    assert "carriage returns" in warned(splits)
 
 
 def test_a_frame_with_a_dirty_header_is_cleaned_and_warned(tmp_path: Path, load: Load) -> None:

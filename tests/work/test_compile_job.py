@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lepton_lab import registry
+from lepton_lab import lab, registry
 from lepton_lab.errors import DataError, LeptonError, ModelError, RecipeError
 from lepton_lab.record import RunFolder, view_of
 from lepton_lab.work.backends.backend import read_manifest
@@ -222,6 +222,9 @@ def test_benchmark_measures_the_pick_beside_the_trained_model(trained: str) -> N
     assert len(view.series["latency_ms.compiled.b1.l8"].values) == 6
     assert metrics["speedup.b1.l8"] == report["ratios"][0]["ratio"]
     assert report["contestants"]["compiled"]["backend"] in ("openvino", "eager")
+    # Asked through the benchmark, the model that it measured answers.
+    assert lab.load(context.folder.run).folder == lab.load(trained).folder
+    assert lab.load(trained).folder.name == "compiled"
 
 
 def test_benchmark_refuses_shapes_that_no_model_takes(trained: str) -> None:

@@ -44,6 +44,7 @@ def test_entity_scores_count_whole_entities() -> None:
     assert scores["recall"] == pytest.approx(1 / 2)
     assert scores["f1"] == pytest.approx(2 / 5)
     assert scores["accuracy"] == pytest.approx(4 / 6)
+    assert set(load_task("token-classification").metric_names()) == {"loss", *scores}
 
 
 def test_single_label_scores_and_answers() -> None:
@@ -58,6 +59,7 @@ def test_single_label_scores_and_answers() -> None:
     answer = task.decode(logits[:1], ["x"], SINGLE)[0]
     assert answer["label"] == "a"
     assert sum(answer["scores"].values()) == pytest.approx(1)
+    assert set(task.metric_names("single_label")) == {"loss", *scores}
 
 
 def test_multi_label_and_regression_scores() -> None:
@@ -72,6 +74,9 @@ def test_multi_label_and_regression_scores() -> None:
     assert perfect["r2"] == 1
     assert perfect["rmse"] == 0
     assert perfect["pearson"] == pytest.approx(1)
+    assert set(task.metric_names("multi_label")) == {"loss", *scores}
+    assert set(task.metric_names("regression")) == {"loss", *perfect}
+    assert set(task.metric_names()) >= {"loss", "accuracy", *scores, *perfect}
     assert task.metric_of(number) == ("r2", True)
     assert task.metric_of(many) == ("f1", True)
 
@@ -185,6 +190,7 @@ def test_losses_are_a_token_and_the_same_from_logits_and_from_losses(tiny_llama:
     expected = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, 11), labels[:, 1:].reshape(-1))
     assert direct["loss"] == pytest.approx(float(expected), rel=1e-5) == pytest.approx(reduced["loss"], rel=1e-5)
     assert direct["tokens"] == 7
+    assert set(task.metric_names()) == {*direct} - {"tokens"}
     assert direct["perplexity"] == pytest.approx(math.exp(direct["loss"]))
 
 

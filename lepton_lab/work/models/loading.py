@@ -12,7 +12,7 @@ from ...record import EventWriter
 from ..tasks.task import ModelSpec, Task
 from ..training.precision import Precision
 from .fast_tokenizer import load_tokenizer
-from .source import check_model_dir, hub_name, local_model_dir
+from .source import check_length, check_model_dir, count_positions, hub_name, local_model_dir
 
 _DEFAULT_MAX_LENGTH = 512
 # What tokenizers say that know no limit.
@@ -47,15 +47,10 @@ def resolve_max_length(wanted: int | None, tokenizer: Any, config: dict[str, Any
     Raises :class:`ModelError` when more is asked than the model has positions.
     """
     limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < _NO_LIMIT else []
-    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    positions = count_positions(config)
     if positions:
-        # RoBERTa's positions begin behind its padding token.
-        offset = 2 if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "longformer") else 0
-        limits.append(int(positions) - offset)
-    limit = int(positions or 0) and limits[-1]
-    if wanted and limit and wanted > limit:
-        do = f"Set --max-length to at most {limit}."
-        raise ModelError(Problem(f"the model takes at most {limit} tokens", str(wanted), do, "data.max_length"))
+        limits.append(positions)
+    raise_problems(ModelError, check_length(wanted, config))
     return wanted or min([*limits, _DEFAULT_MAX_LENGTH])
 
 

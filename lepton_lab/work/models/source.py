@@ -123,6 +123,23 @@ def check_config(config: dict[str, Any], task: Task | None, trust_remote_code: b
     return task.check_model(config) if task is not None else []
 
 
+def count_positions(config: dict[str, Any]) -> int:
+    """Most tokens that a model with this configuration has positions for; 0 where it sets no limit."""
+    positions = config.get("max_position_embeddings") or config.get("n_positions") or 0
+    # RoBERTa's positions begin behind its padding token.
+    offset = 2 if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "longformer") else 0
+    return max(0, int(positions) - offset)
+
+
+def check_length(wanted: int | None, config: dict[str, Any]) -> list[Problem]:
+    """One problem if more tokens a row are wanted than the model has positions for."""
+    limit = count_positions(config)
+    if not wanted or not limit or wanted <= limit:
+        return []
+    do = f"Set --max-length to at most {limit}."
+    return [Problem(f"the model takes at most {limit} tokens", str(wanted), do, "data.max_length")]
+
+
 def check_ability(config: dict[str, Any], task: Task) -> list[Problem]:
     """One problem if the architecture has no class for ``task``; it says what the model can do."""
     if can_load(config, task.auto_class) is not False:

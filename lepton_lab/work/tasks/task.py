@@ -89,6 +89,13 @@ class Task:
         """(main metric, greater is better) for this model; may depend on its ``problem_type``."""
         return self.main_metric, self.greater_is_better
 
+    def metric_names(self, problem_type: str | None = None) -> tuple[str, ...]:
+        """What :meth:`metrics` gives that a best checkpoint can be picked by, or nothing where that is not known.
+
+        None stands for every problem type. Torch free: asked at submit.
+        """
+        return ()
+
     def check_model(self, config: Mapping[str, Any]) -> list[Problem]:
         """Whether a model with this ``config.json`` can do the task; empty if so. Torch free."""
         raise NotImplementedError

@@ -32,6 +32,12 @@ _TEXT = (
 )
 _LABEL = ("label", "labels", "class", "category", "sentiment", "target", "rating", "score", "stars", "y")
 
+_METRICS = {
+    "single_label": ("accuracy", "f1", "precision", "recall"),
+    "multi_label": ("f1", "macro_f1", "precision", "recall", "exact_match"),
+    "regression": ("r2", "rmse", "mae", "pearson"),
+}
+
 
 class TextClassification(Task):
     """Sequence classification: single label, multi label, or regression."""
@@ -51,6 +57,10 @@ class TextClassification(Task):
 
     def metric_of(self, spec: ModelSpec) -> tuple[str, bool]:
         return {"multi_label": "f1", "regression": "r2"}.get(str(spec.problem_type), "accuracy"), True
+
+    def metric_names(self, problem_type: str | None = None) -> tuple[str, ...]:
+        kinds = [problem_type] if problem_type in _METRICS else list(_METRICS)
+        return ("loss", *dict.fromkeys(name for kind in kinds for name in _METRICS[kind]))
 
     def check_model(self, config: Mapping[str, Any]) -> list[Problem]:
         from ..models.source import check_ability

@@ -50,6 +50,10 @@ class TextGeneration(Task):
     default_batch_size = 4
     generates = True
 
+    def metric_names(self, problem_type: str | None = None) -> tuple[str, ...]:
+        del problem_type
+        return ("loss", "perplexity")
+
     def check_model(self, config: Mapping[str, Any]) -> list[Problem]:
         from ..models.source import check_ability
 

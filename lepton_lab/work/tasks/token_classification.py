@@ -43,6 +43,10 @@ class TokenClassification(Task):
     main_metric = "f1"
     default_batch_size = 16
 
+    def metric_names(self, problem_type: str | None = None) -> tuple[str, ...]:
+        del problem_type
+        return ("loss", "f1", "precision", "recall", "macro_f1", "accuracy")
+
     def check_model(self, config: Mapping[str, Any]) -> list[Problem]:
         from ..models.source import check_ability
 

@@ -25,14 +25,15 @@ def add_adapter(model: Any, config: PeftConfig, auto_class: str, fresh: Sequence
     from peft import LoraConfig, get_peft_model
 
     heads = _head_modules(model, fresh)
+    wanted = [] if config.target_modules == ["all-linear"] else config.target_modules
     lora = LoraConfig(
         r=config.lora_r,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
-        target_modules=config.target_modules or "all-linear",
+        target_modules=wanted or "all-linear",
         modules_to_save=heads or None,
         task_type=_TYPES.get(auto_class),
-        exclude_modules=rf"(.*\.)?({'|'.join(heads)})(\..*)?" if heads and not config.target_modules else None,
+        exclude_modules=rf"(.*\.)?({'|'.join(heads)})(\..*)?" if heads and not wanted else None,
     )
     try:
         return get_peft_model(model, lora)

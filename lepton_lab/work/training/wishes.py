@@ -1,0 +1,32 @@
+"""Whether what a recipe wants of the training can be had. Torch free: asked at submit."""
+
+from __future__ import annotations
+
+from ...errors import Problem
+from ...recipe import Recipe, nearest
+from ..tasks.task import Task
+
+
+def check_wishes(recipe: Recipe, task: Task, problem_type: str | None) -> list[Problem]:
+    """The metric that picks the best checkpoint must be one of the task's; None stands for every problem type."""
+    train = recipe.train
+    problems = []
+    known = task.metric_names(problem_type)
+    metric = (train.metric_for_best_model or "").removeprefix("eval_")
+    if metric and known and metric not in known:
+        guess = nearest(metric, known)
+        do = f"Did you mean {guess}? " if guess else ""
+        what = f"{task.name} has no metric of that name"
+        kind = f" of {problem_type.replace('_', ' ')} data" if problem_type else ""
+        do += f"Set --metric-for-best-model to one of: {', '.join(known)}."
+        problems.append(Problem(f"{what}{kind}", repr(train.metric_for_best_model), do, "train.metric_for_best_model"))
+    if train.early_stopping_patience and "no" in (train.eval_strategy, train.save_strategy):
+        flag = "eval" if train.eval_strategy == "no" else "save"
+        do = f"Set --{flag}-strategy to epoch or steps, or leave --early-stopping-patience out."
+        got = f"--{flag}-strategy no"
+        problems.append(
+            Problem(
+                "early stopping compares checkpoints by their evaluations", got, do, "train.early_stopping_patience"
+            )
+        )
+    return problems
