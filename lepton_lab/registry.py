@@ -32,6 +32,19 @@ BACKENDS = {
 
 PROVIDERS = {
     "local": "lepton_lab.dispatch.providers.local:Local",
+    "address": "lepton_lab.dispatch.providers.address:Address",
+    "scheduler-file": "lepton_lab.dispatch.providers.scheduler_file:SchedulerFile",
+    "ssh": "lepton_lab.dispatch.providers.ssh:Ssh",
+    "slurm": "lepton_lab.dispatch.providers.slurm:Slurm",
+    "pbs": "lepton_lab.dispatch.providers.pbs:Pbs",
+    "lsf": "lepton_lab.dispatch.providers.lsf:Lsf",
+    "kubernetes": "lepton_lab.dispatch.providers.kubernetes:Kubernetes",
+    "aws": "lepton_lab.dispatch.providers.aws:Aws",
+    "gcp": "lepton_lab.dispatch.providers.gcp:Gcp",
+    "azure": "lepton_lab.dispatch.providers.azure:Azure",
+    "gateway": "lepton_lab.dispatch.providers.gateway:Gateway",
+    "coiled": "lepton_lab.dispatch.providers.coiled:Coiled",
+    "cuda": "lepton_lab.dispatch.providers.cuda:Cuda",
 }
 
 
@@ -69,7 +82,8 @@ def load_provider(name: str) -> Provider:
 
 
 def _known(built_in: dict[str, str], group: str) -> dict[str, str]:
-    return {**{point.name: point.value for point in entry_points(group=group)}, **built_in}
+    others = {point.name: point.value for point in entry_points(group=group)}
+    return {**built_in, **{name: value for name, value in others.items() if name not in built_in}}
 
 
 def _load(name: str, known: dict[str, str], what: str, option: str) -> Any:

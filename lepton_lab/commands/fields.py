@@ -44,7 +44,7 @@ def recipe_options(kind: str) -> tuple[SectionOption, ...]:
     """One click option a field. Values stay text: the recipe checks them, all at once."""
     from ..recipe import flags
 
-    return tuple(_option(flag) for flag in flags(kind))
+    return tuple(option_of(flag) for flag in flags(kind))
 
 
 def given_values(kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def given_values(kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
     values = {}
     for flag in flags(kind):
-        value = parameters.pop(_parameter_name(flag), None)
+        value = parameters.pop(parameter_name(flag), None)
         if value is None or value == ():
             continue
         values[flag.path] = [part for text in value for part in _split(text)] if flag.many else value
@@ -76,7 +76,8 @@ def set_values(assignments: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def _option(flag: Flag) -> SectionOption:
+def option_of(flag: Flag) -> SectionOption:
+    """One field as a click option."""
     attributes: dict[str, Any] = {
         "help": _help(flag),
         "section": SECTION_TITLES.get(flag.section, flag.section.title()),
@@ -89,18 +90,18 @@ def _option(flag: Flag) -> SectionOption:
         names = [f"--{name}" for name in flag.names]
         metavar = "|".join(flag.choices) or None
         attributes.update(type=FieldValue(flag), multiple=flag.many, metavar=metavar)
-    return SectionOption([*names, _parameter_name(flag)], **attributes)
+    return SectionOption([*names, parameter_name(flag)], **attributes)
 
 
-def _parameter_name(flag: Flag) -> str:
+def parameter_name(flag: Flag) -> str:
+    """What click calls the field's value."""
     return "field_" + flag.path.replace(".", "__")
 
 
 def _help(flag: Flag) -> str:
     notes = []
-    bounds = _bounds(flag.path)
-    if bounds:
-        notes.append(bounds)
+    if flag.bounds:
+        notes.append(flag.bounds)
     if flag.many:
         notes.append("repeat, or use commas")
     default = flag.default
@@ -111,20 +112,6 @@ def _help(flag: Flag) -> str:
             shown = ",".join(map(str, default)) if isinstance(default, list) else str(default)
         notes.append(f"default: {shown}")
     return flag.help + (f"  [{'; '.join(notes)}]" if notes else "")
-
-
-def _bounds(path: str) -> str:
-    from ..recipe import Recipe
-
-    model: Any = Recipe
-    *sections, name = path.split(".")
-    for section in sections:
-        model = model.model_fields[section].annotation
-    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-    found = []
-    for rule in model.model_fields[name].metadata:
-        found += [f"{sign} {getattr(rule, key):g}" for key, sign in signs.items() if hasattr(rule, key)]
-    return ", ".join(found)
 
 
 def _split(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from distributed import Scheduler, Worker
 
 from .. import places
 from .devices import host_devices
-from .security import security, write_certificates
+from .security import ensure_certificates, security
 
 _LOOPBACK = "127.0.0.1"
 _SPARE_THREADS = 16  # beside those that watch a device's run
@@ -39,7 +39,7 @@ class _WithoutPages:
         """Dask calls this when it starts."""
 
 
-class _QuietScheduler(_WithoutPages, Scheduler):  # type: ignore[misc]
+class QuietScheduler(_WithoutPages, Scheduler):  # type: ignore[misc]
     pass
 
 
@@ -56,10 +56,10 @@ def configure() -> None:
 async def start_scheduler(dashboard: bool) -> Any:
     """A scheduler that listens on this machine only; pages on a free loopback port if asked for."""
     configure()
-    write_certificates()
+    ensure_certificates()
     options: dict[str, Any] = {"protocol": "tls", "host": _LOOPBACK, "port": 0, "security": security()}
     if not dashboard:
-        return await _QuietScheduler(dashboard=False, **options)
+        return await QuietScheduler(dashboard=False, **options)
     scheduler = await Scheduler(dashboard=True, dashboard_address=f"{_LOOPBACK}:0", **options)
     scheduler.lepton_dashboard = f"http://{_LOOPBACK}:{scheduler.http_server.port}/status"
     return scheduler

@@ -39,6 +39,8 @@ class Flag:
     default: Any
     help: str
     advanced: bool
+    bounds: str = ""
+    """What a number must keep to, as in ``≥ 1``."""
 
     @property
     def section(self) -> str:
@@ -54,12 +56,17 @@ class Flag:
 def flags(kind: str) -> tuple[Flag, ...]:
     """Every option of ``lepton KIND``, in the order of the recipe."""
     top = [_flag(name, Recipe.model_fields[name]) for name in _TOP_FIELDS[kind]]
-    rest = []
+    rest: list[Flag] = []
     for section in SECTIONS_BY_KIND[kind]:
         model = Recipe.model_fields[section].annotation
         if isinstance(model, type) and issubclass(model, Section):
-            rest += [_flag(f"{section}.{name}", field) for name, field in model.model_fields.items()]
+            rest += section_flags(model, f"{section}.")
     return tuple(top + rest)
+
+
+def section_flags(model: type[Section], prefix: str = "") -> tuple[Flag, ...]:
+    """Every field of one section as an option; ``prefix`` stands before its path."""
+    return tuple(_flag(f"{prefix}{name}", field) for name, field in model.model_fields.items())
 
 
 def every_path() -> Iterator[str]:
@@ -86,7 +93,16 @@ def _flag(path: str, field: FieldInfo) -> Flag:
         default=field.get_default(call_default_factory=True),
         help=field.description or "",
         advanced=bool(extra.get("advanced")),
+        bounds=_bounds(field),
     )
+
+
+def _bounds(field: FieldInfo) -> str:
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    found = []
+    for rule in field.metadata:
+        found += [f"{sign} {getattr(rule, key):g}" for key, sign in signs.items() if hasattr(rule, key)]
+    return ", ".join(found)
 
 
 def _describe(annotation: Any) -> tuple[ValueType, bool, tuple[str, ...]]:

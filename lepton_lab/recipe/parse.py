@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import Problem, RecipeError
-from .flags import every_path, flags
+from .flags import Flag, every_path, flags
 from .naming import by_path, nearest, unknown_option
 from .option import short
 from .reading import read_yaml
@@ -67,7 +67,7 @@ def validate_recipe(nested: Mapping[str, Any], problems: Iterable[Problem] = ())
     try:
         recipe = Recipe.model_validate(dict(nested))
     except ValidationError as error:
-        found += [_problem(dict(each)) for each in error.errors()]
+        found += [problem_of(dict(each), _every_flag(), every_path()) for each in error.errors()]
         # A field's own problem hides what the whole recipe lacks; look for that as well.
         kind = str(nested.get("kind", "train"))
         needed = {"train": ("task", "model", "data.dataset")}.get(kind, ("parent",))
@@ -130,16 +130,20 @@ def _missing(path: str) -> Problem:
     return Problem(what, "nothing", do, where=path)
 
 
-def _problem(error: dict[str, Any]) -> Problem:
-    """A pydantic error in our words."""
+def _every_flag() -> tuple[Flag, ...]:
+    return tuple(flag for kind in SECTIONS_BY_KIND for flag in flags(kind))
+
+
+def problem_of(error: dict[str, Any], known: Iterable[Flag], paths: Iterable[str] = ()) -> Problem:
+    """A pydantic error in our words. ``known`` are the options of the model, ``paths`` what else it takes."""
     path = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
     kind = error["type"]
     context = error.get("ctx", {})
     message = str(error["msg"])
     got = short(error.get("input"))
     if kind == "extra_forbidden":
-        return unknown_option(path, every_path())
-    flag = next((each for name in SECTIONS_BY_KIND for each in flags(name) if each.path == path), None)
+        return unknown_option(path, paths)
+    flag = next((each for each in known if each.path == path), None)
     do = f"Set {flag.option}." if flag else ""
     if kind == "value_error":
         what, said, hint, where = (message.removeprefix("Value error, ").split("|") + ["", "", ""])[:4]
@@ -155,8 +159,8 @@ def _problem(error: dict[str, Any]) -> Problem:
         key, sign = signs[kind]
         return Problem(f"{name} must be {sign} {context[key]:g}", got, do, where=path)
     if kind == "literal_error":
-        known = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        guess = nearest(str(error.get("input")), known)
+        choices = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        guess = nearest(str(error.get("input")), choices)
         hint = f" Did you mean {guess}?" if guess else ""
         return Problem(f"{name} must be {context['expected']}", got, (do + hint).strip(), where=path)
     needed = _NEEDED.get(kind)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .provider import LiveCluster, ProviderOptions
+from ...recipe.option import option
+from .provider import LiveCluster, Provider, ProviderOptions
 
 
 class LocalOptions(ProviderOptions):
-    """``dashboard``: serve Dask's pages on a free loopback port."""
+    """The machine that submits has few."""
 
-    dashboard: bool = False
+    dashboard: bool = option(False, "Serve Dask's pages on a free loopback port, without a password.")
 
 
 @dataclass(frozen=True)
@@ -31,27 +33,20 @@ class _LocalCluster:
         await self.worker.close(executor_wait=False)
         await self.scheduler.close()
 
-    async def scale(self, workers: int) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
         """One worker is all there is."""
 
     def info(self) -> dict[str, Any]:
         return {"dashboard": getattr(self.scheduler, "lepton_dashboard", "")}
 
 
-class Local:
+class Local(Provider):
     """The machine that submits."""
 
     name = "local"
-    extra = ""
     summary = "this machine: a scheduler and a worker that start by themselves and stop when idle"
-
-    def parse(self, word: str) -> LocalOptions | None:
-        """Options for ``local``."""
-        return LocalOptions() if word == self.name else None
-
-    def missing(self) -> list[str]:
-        """Nothing: this package needs Dask anyway."""
-        return []
+    options = LocalOptions
+    example = "local"
 
     async def open(self, options: LocalOptions) -> LiveCluster:
         """Start both on loopback, under TLS with certificates of their own."""
@@ -62,4 +57,4 @@ class Local:
 
     def render(self, options: LocalOptions) -> str:
         """Nothing is submitted anywhere."""
-        return "A Dask scheduler and one worker, on loopback and under TLS, in a process of this machine."
+        return "# a Dask scheduler and one worker, on loopback and under TLS, in a process of this machine"

@@ -1,0 +1,116 @@
+"""Takes tokens and passwords out of texts before they are written, logged or shown. Standard library only.
+
+Two ways to know a secret: by its shape (a Hugging Face token, a password in a URL, a private key), and by
+its value, when an environment variable with a telling name (``HF_TOKEN``, ``AWS_SECRET_ACCESS_KEY``) holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, unquote
+
+HIDDEN = "[hidden]"
+
+_WORDS = frozenset({"TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "SAS"})
+_PHRASES = ("API_KEY", "ACCESS_KEY", "ACCOUNT_KEY", "STORAGE_KEY", "PRIVATE_KEY", "CONNECTION_STRING", "CREDENTIAL")
+_SAY_WHERE = ("_FILE", "_PATH", "_DIR", "_FILENAME", "GOOGLE_APPLICATION_CREDENTIALS", "AWS_ACCESS_KEY_ID")
+_SHORTEST = 6  # a shorter value stands in texts by chance
+
+_SHAPES = {
+    what: re.compile(shape)
+    for what, shape in {
+        "a password in a URL": r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@)",
+        "a key in a URL": r"(?i)(?<=[?&])(?P<kept>(?:sig|signature|token|access_token|api_key|apikey|password"
+        r"|x-amz-(?:signature|credential|security-token))=)[^\s&'\"]+",
+        "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}",
+        "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})",
+        "an API key": r"\bsk-[A-Za-z0-9_-]{20,}",
+        "an AWS key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+        "a token": r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]{12,}",
+        "a signed token": r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+        "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    }.items()
+}
+_URL_PASSWORD = re.compile(r"://[^\s/@:]*:([^\s/@]+)@")
+
+_remembered: set[str] = set()
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable or option called ``name`` holds a secret itself."""
+    upper = name.upper().replace("-", "_")
+    if upper.endswith(_SAY_WHERE):
+        return False
+    return not _WORDS.isdisjoint(upper.split("_")) or any(phrase in upper for phrase in _PHRASES)
+
+
+def secrets_of(environment: Mapping[str, str]) -> set[str]:
+    """The values in ``environment`` that must not be seen."""
+    found = set()
+    for name, value in environment.items():
+        if is_secret_name(name) and len(value.strip()) >= _SHORTEST:
+            found.add(value.strip())
+        found.update(each for each in _URL_PASSWORD.findall(value) if len(each) >= _SHORTEST)
+    return found
+
+
+def remember_secrets(environment: Mapping[str, str]) -> None:
+    """Hide the secrets of ``environment`` too, from now on: a supervisor knows its run's, without having them set."""
+    _remembered.update(secrets_of(environment))
+
+
+def redact(text: str) -> str:
+    """``text`` with every known secret replaced by :data:`HIDDEN`."""
+    values = _known_values()
+    if values is not None:
+        text = values.sub(HIDDEN, text)
+    for shape in _SHAPES.values():
+        text = shape.sub(_hide, text)
+    return text
+
+
+def _hide(found: re.Match[str]) -> str:
+    return str(found.groupdict().get("kept") or "") + HIDDEN
+
+
+def redact_values(value: Any) -> Any:
+    """``value`` with every text in it redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {redact_values(key): redact_values(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact_values(each) for each in value]
+    return value
+
+
+def find_secret(text: str) -> str:
+    """What kind of secret ``text`` holds, as in ``a password in a URL``; empty if none is known."""
+    for what, shape in _SHAPES.items():
+        if shape.search(text):
+            return what
+    values = _known_values()
+    return "the value of a secret environment variable" if values is not None and values.search(text) else ""
+
+
+def _known_values() -> re.Pattern[str] | None:
+    return _pattern(frozenset(secrets_of(os.environ) | _remembered))
+
+
+@lru_cache(maxsize=8)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
+    every = _spellings(secrets)
+    return re.compile("|".join(re.escape(each) for each in sorted(every, key=len, reverse=True))) if every else None
+
+
+def _spellings(secrets: Iterable[str]) -> set[str]:
+    """Each as it is, as URLs write it, and as Python's repr or JSON shows it."""
+    found = set()
+    for each in secrets:
+        found |= {each, quote(each, safe=""), quote(each), unquote(each), repr(each)[1:-1]}
+        found.add(each.encode("unicode_escape").decode())
+    return {each for each in found if len(each) >= _SHORTEST}
