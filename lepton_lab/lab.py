@@ -210,6 +210,8 @@ def predict(run: Run | str, inputs: Any) -> Any:
 
     Waits for the run, and for its compilation if one is queued; answers through the picked backend.
     """
+    if hasattr(inputs, "tolist"):  # a column of a data frame, an array
+        inputs = inputs.tolist()
     many = isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes))
     answers = load(run).predict(list(inputs) if many else [inputs])
     return answers if many else answers[0]
@@ -263,10 +265,15 @@ def _id(run: Run | str) -> str:
 
 
 def _name_frames(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options in which objects became ``var:NAME``, and the namespace that holds them."""
+    """Options in which paths became text and objects ``var:NAME``, and the namespace that holds them."""
     named, namespace = {}, {}
     for name, value in options.items():
-        if name in ("dataset", "validation_dataset", "eval_dataset", "test_dataset") and not isinstance(value, str):
+        is_data = name in ("dataset", "validation_dataset", "eval_dataset", "test_dataset")
+        if value is None:
+            continue
+        if isinstance(value, os.PathLike):
+            named[name] = f"file:{os.fspath(value)}" if is_data else os.fspath(value)
+        elif is_data and not isinstance(value, str):
             namespace[name] = value
             named[name] = f"var:{name}"
         else:

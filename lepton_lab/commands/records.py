@@ -171,8 +171,9 @@ def when(seconds: float) -> str:
 
 
 def headline(metrics: dict[str, Any]) -> str:
-    """The one number of a run that people look for first."""
-    names = [name for name in _HEADLINES if isinstance(metrics.get(name), (int, float))]
+    """The one number of a run that people look for first: the task's main score comes first of its scores."""
+    names = [name for name, value in metrics.items() if name in _HEADLINES and isinstance(value, (int, float))]
+    names.sort(key=lambda name: name.endswith("_loss"))
     names += [
         name for name, value in metrics.items() if isinstance(value, (int, float)) and not isinstance(value, bool)
     ]
