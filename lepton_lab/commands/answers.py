@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,9 @@ def _inputs_of(path: Path, column: str | None) -> list[Any]:
         raise RequestError(Problem(f"{path} cannot be read", got, do, where="file")) from None
     if ending in (".csv", ".tsv"):
         return _column_of(
-            list(csv.DictReader(content.splitlines(), delimiter="\t" if ending == ".tsv" else ",")), column, path
+            list(csv.DictReader(io.StringIO(content), delimiter="\t" if ending == ".tsv" else ",")), column, path
         )
-    lines = [line for line in content.splitlines() if line.strip()]
+    lines = [line.rstrip("\r") for line in content.split("\n") if line.strip()]
     if ending not in (".json", ".jsonl"):
         return list(lines)
     try:
@@ -78,7 +79,8 @@ def _column_of(rows: list[Any], column: str | None, path: Path) -> list[Any]:
         raise RequestError(
             Problem(f"a column of {path.name} is needed", repr(column) if column else "none", do, where="column")
         )
-    return [row[chosen] for row in rows if row.get(chosen)]
+    # One answer a row, so that answers can be laid beside the rows they are for.
+    return ["" if row.get(chosen) is None else row[chosen] for row in rows]
 
 
 predict = LeptonCommand(

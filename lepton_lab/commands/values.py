@@ -236,6 +236,30 @@ def _backends(incomplete: str, typed: Typed) -> Iterator[Candidate]:
     yield from (Candidate(name) for name in backend_names())
 
 
+def _metrics(incomplete: str, typed: Typed) -> Iterator[Candidate]:
+    """Metrics of the task on the line, or of every task."""
+    del incomplete
+    from ..registry import load_task, task_names
+
+    known = task_names()
+    names = [each for each in known if each == typed.given.get("task")] or known
+    yield from (
+        Candidate(name) for name in dict.fromkeys(name for each in names for name in load_task(each).metric_names())
+    )
+
+
+def _layers(incomplete: str, typed: Typed) -> Iterator[Candidate]:
+    """Layers of the model on the line, where its files are on this machine."""
+    del incomplete
+    from ..errors import RequestError
+    from ..work.models.layers import short_names
+    from ..work.models.source import local_model_dir
+
+    with contextlib.suppress(RequestError):
+        folder = local_model_dir(typed.given["model"]) if typed.given.get("model") else None
+        yield from (Candidate(name) for name in (short_names(folder) if folder else ()))
+
+
 def _folders(incomplete: str, typed: Typed) -> Iterator[Candidate]:
     del typed
     yield from (each for each in paths(incomplete) if not each.is_whole)
@@ -255,6 +279,8 @@ _OFFERS = {
     "data.validation_dataset": _datasets,
     "data.test_dataset": _datasets,
     "train.resume_from_checkpoint": _folders,
+    "train.metric_for_best_model": _metrics,
+    "peft.target_modules": _layers,
     "compile.backend": _backends,
     "resources.cluster": _clusters,
 }

@@ -74,6 +74,14 @@ def test_samples_and_files(tmp_path: Path) -> None:
     assert "minilm" in offered("samples install mi")
 
 
+def test_metrics_of_the_task_and_layers_of_the_model() -> None:
+    generation = offered("train --task text-generation --metric-for-best-model ")
+    assert generation == ["loss", "perplexity"]
+    assert {"accuracy", "rmse", "perplexity"} <= set(offered("train --metric-for-best-model "))
+    assert offered("train --model sample:minilm --target-modules q") == ["query"]
+    assert offered("train --model ./nowhere --target-modules q") == []
+
+
 def test_runs_by_id_and_name() -> None:
     done = finished_run(name="done")
     living = new_run(name="living")

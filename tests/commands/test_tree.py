@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -178,6 +179,25 @@ def test_predict_without_a_text_and_with_a_bad_file(tmp_path: Path) -> None:
     assert "--column to one of: title, body" in problems("predict last --file two.csv")
     (tmp_path / "bad.json").write_text("{")
     assert "not JSON" in problems("predict last --file bad.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", 'text,place\n"two\nlines",1\n,2\nlast,3\n', ["two\nlines", "", "last"]),
+        ("a.jsonl", '{"text": "a"}\n{"text": null}\n{"text": "c"}\n', ["a", "", "c"]),
+        ("a.txt", "one\u2028line\r\n\nnext\n", ["one\u2028line", "next"]),
+    ],
+)
+def test_every_row_of_a_file_is_asked(
+    name: str, content: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_run()
+    (tmp_path / name).write_bytes(content.encode())
+    asked: list[Any] = []
+    monkeypatch.setattr("lepton_lab.lab.predict", lambda found, inputs: asked.extend(inputs) or [{} for _ in inputs])
+    run(f"predict last --file {name}" + (" --column text" if name.endswith("jsonl") else ""))
+    assert asked == expected
 
 
 def test_recipe_file_and_cell_body(tmp_path: Path) -> None:

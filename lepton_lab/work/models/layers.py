@@ -30,7 +30,7 @@ def check_target_modules(wanted: Sequence[str], folder: Path) -> list[Problem]:
     unknown = [word for word in wanted if not any(f".{name}".endswith(f".{word}") for name in layers)]
     if not unknown:
         return []
-    known = sorted({name.rpartition(".")[2] for name in layers} - {"", *"0123456789"})
+    known = short_names(folder)
     guesses = [difflib.get_close_matches(word.rpartition(".")[2], known, n=1, cutoff=0.6) for word in unknown]
     meant = ", ".join(dict.fromkeys(guess[0] for guess in guesses if guess))
     do = f"Did you mean {meant}? " if meant else ""
@@ -57,6 +57,12 @@ def layer_names(folder: Path) -> list[str]:
             if kind == "weight" and len(shape) >= 2:
                 found.add(module)
     return sorted(found)
+
+
+def short_names(folder: Path) -> list[str]:
+    """The last words of the names of :func:`layer_names`, those that people give."""
+    last = {name.rpartition(".")[2] for name in layer_names(folder)}
+    return sorted(word for word in last if word and not word.isdigit())
 
 
 def count_weights(folder: Path) -> int:
