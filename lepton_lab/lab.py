@@ -22,7 +22,7 @@ from . import session
 from .errors import Problem, RunCancelled, RunFailed
 from .planning import pending_of, plan, prepare, read_recipe
 from .recipe import Recipe
-from .record import Event, RunFolder, RunTail, RunView, folded_events, list_runs, run_folders, view_of
+from .record import Event, RunFolder, RunTail, RunView, children_of, folded_events, list_runs, view_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -142,8 +142,7 @@ class Run:
 
     def children(self) -> list[Run]:
         """Compile and benchmark runs of this run, oldest first."""
-        found = [folder for folder in run_folders() if folder.header().get("parent") == self.id]
-        return [Run(folder) for folder in sorted(found, key=lambda each: float(each.header()["created"]))]
+        return [Run(folder) for folder in children_of(self.id)]
 
     def predict(self, inputs: Any) -> Any:
         """See :func:`predict`."""

@@ -14,7 +14,7 @@ from . import places
 from .errors import Problem, RecipeError, RequestError, RunNotFound
 from .recipe import Recipe, build_recipe, recipe_from_yaml
 from .recipe.defaults import resolve_defaults
-from .record import RunFolder, view_of
+from .record import RunFolder, children_of, view_of
 from .registry import backend_names, load_backend, load_task
 from .session import resolve_run
 
@@ -234,11 +234,4 @@ def _check_places() -> list[Problem]:
 
 def pending_of(folder: RunFolder, kinds: tuple[str, ...] = ("compile",)) -> list[RunFolder]:
     """Children of a run of these kinds that have not ended, oldest first."""
-    from .record import run_folders
-
-    found = []
-    for each in run_folders():
-        header = each.header()
-        if header.get("parent") == folder.run and header["kind"] in kinds and each.final() is None:
-            found.append((header["created"], each))
-    return [each for _, each in sorted(found, key=lambda pair: pair[0])]
+    return [each for each in children_of(folder.run, kinds) if each.final() is None]

@@ -16,9 +16,10 @@ from .checkpoints import (
 from .event import Event, EventWriter, in_order, read_events
 from .files import digest_of, read_json, write_json
 from .folder import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
-from .store import find_run, list_runs, newest_run, run_folders
+from .runs import children_of, find_run, list_runs, newest_run, run_folders, unfinished_runs
+from .series import Series
 from .tail import RunTail
-from .view import ENDED, STATUSES, RunFold, RunView, Series, fold, folded_events, view_of
+from .view import ENDED, STATUSES, RunFold, RunView, fold, folded_events, view_of
 
 __all__ = [
     "COMPLETE_MARK",
@@ -40,6 +41,7 @@ __all__ = [
     "checkpoint_step",
     "checkpoints_in",
     "checkpoints_to_resume",
+    "children_of",
     "complete_checkpoints",
     "digest_of",
     "find_run",
@@ -59,6 +61,7 @@ __all__ = [
     "read_events",
     "read_json",
     "run_folders",
+    "unfinished_runs",
     "view_of",
     "write_json",
 ]

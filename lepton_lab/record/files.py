@@ -31,7 +31,8 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
 def read_json(path: Path) -> Any:
     """What :func:`write_json` wrote, or None when there is no such file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            return json.loads(file.read())
     except FileNotFoundError:
         return None
 

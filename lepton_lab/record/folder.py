@@ -25,14 +25,14 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import places
 from ..errors import Fenced
-from .event import Event, EventWriter, in_order, read_events
+from .event import Event, EventWriter, merged, read_blocks
 from .files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -171,11 +171,12 @@ class RunFolder:
 
     def events(self) -> list[Event]:
         """Every event of every attempt and writer, in order, nothing folded."""
-        found: list[Event] = []
+        return list(self.each_event())
+
+    def each_event(self) -> Iterator[Event]:
+        """:meth:`events` one at a time, in little memory however many they are."""
         for attempt in self.attempts():
-            for path in sorted(attempt.path.glob("events-*.jsonl")):
-                found += read_events(path)
-        return in_order(found)
+            yield from merged([read_blocks(path) for path in sorted(attempt.path.glob("events-*.jsonl"))])
 
     def ask(self, word: str, **body: Any) -> None:
         """Leave a request (``cancel``, ``save``) for whoever runs this."""

@@ -22,8 +22,9 @@ from itertools import islice
 from typing import Any
 
 from .folder import RunFolder
+from .series import Series
 from .tail import RunTail
-from .view import RunView, Series
+from .view import RunView
 
 Message = dict[str, Any]
 Card = Callable[[RunView], tuple[str, str]]
@@ -242,11 +243,11 @@ class _Cursor:
 
     def take(self, series: Series, limit: int) -> Message:
         """The points since the last call, thinned to the density of those before."""
-        steps, values = series.steps[self.taken :], series.values[self.taken :]
+        fresh = len(series.steps) - self.taken
         if self.taken:
             density = self.held / self.taken
-            limit = min(POINTS_KEPT - self.held, max(_APPENDED_AT_LEAST, round(len(steps) * density)))
-        steps, values = decimate(steps, values, limit)
+            limit = min(POINTS_KEPT - self.held, max(_APPENDED_AT_LEAST, round(fresh * density)))
+        steps, values = decimate(series.steps[self.taken :], series.values[self.taken :], limit)
         self.taken, self.held = len(series.steps), self.held + len(steps)
         if self.taken:
             self._last = (series.steps[-1], series.times[-1])

@@ -11,29 +11,11 @@ from typing import Any
 
 from .event import Event
 from .folder import LOST_AFTER_SECONDS, RunFolder
+from .series import Series
 
 STATUSES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled", "lost")
 ENDED = frozenset({"succeeded", "failed", "cancelled", "lost"})
 LOG_LINES_KEPT = 500
-
-
-@dataclass
-class Series:
-    """One curve: the value of a metric at each step, each step once, steps rising."""
-
-    steps: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-
-    def put(self, step: int, value: float, when: float) -> None:
-        """Add a point; a step that was computed again replaces what came from it on."""
-        while self.steps and self.steps[-1] >= step:
-            self.steps.pop()
-            self.values.pop()
-            self.times.pop()
-        self.steps.append(step)
-        self.values.append(value)
-        self.times.append(when)
 
 
 @dataclass
@@ -112,24 +94,28 @@ class RunFold:
     def __init__(self, header: Mapping[str, Any]) -> None:
         known = ("run", "kind", "task", "model", "name", "tags", "notes", "parent", "created")
         self.view = RunView(**{key: header[key] for key in known if header.get(key) is not None})
-        self._seen: set[tuple[int, str, int]] = set()
+        self._applied: dict[tuple[int, str], int] = {}  # the last sequence of each writer, which counts up
         self._told: tuple[str, str, str] = (self.view.status, "", "")
 
     def apply(self, event: Event) -> None:
         """Take one event in; one that was taken in before changes nothing."""
-        if event.identity in self._seen:
+        stream = (event.attempt, event.writer)
+        if event.sequence <= self._applied.get(stream, -1):
             return
-        self._seen.add(event.identity)
+        self._applied[stream] = event.sequence
         view, body = self.view, event.body
         view.attempt = max(view.attempt, event.attempt)
         if event.kind == "status":
             self._apply_status(event)
         elif event.kind == "metric":
-            step = int(body["step"])
-            for name, value in body["values"].items():
+            step, values = int(body["step"]), body["values"]
+            for name, value in values.items():
                 if isinstance(value, (int, float)) and math.isfinite(value):
-                    view.series.setdefault(name, Series()).put(step, float(value), event.time)
-            view.step = max(view.step, step) if "loss" not in body["values"] else step
+                    series = view.series.get(name)
+                    if series is None:
+                        series = view.series[name] = Series()
+                    series.put(step, value, event.time)
+            view.step = max(view.step, step) if "loss" not in values else step
             view.epoch = body.get("epoch", view.epoch)
             if view.first_step_time is None:
                 view.first_step_time = event.time
@@ -200,7 +186,7 @@ def view_of(folder: RunFolder) -> RunView:
     """The run as it is now, from its folder."""
     final = folder.final()
     folding = RunFold(folder.header())
-    for event in folder.events():
+    for event in folder.each_event():
         folding.apply(event)
     return folding.settle(folder, final)
 

@@ -12,7 +12,7 @@ from traitlets import Bool, Float
 from traitlets.config import LoggingConfigurable
 
 from .. import places
-from .activity import LiveRuns
+from .activity import any_run_lives
 from .handlers import CancelHandler, CardHandler, EventsHandler, RunHandler, RunsHandler
 from .hub import LiveHub
 from .socket import LiveSocket
@@ -44,7 +44,6 @@ class LeptonLab(LoggingConfigurable):  # type: ignore[misc]
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self.hub = LiveHub()
-        self._live_runs = LiveRuns()
         self._watch: PeriodicCallback | None = None
 
     def start(self, web_app: Any) -> None:
@@ -62,7 +61,7 @@ class LeptonLab(LoggingConfigurable):  # type: ignore[misc]
     async def note_activity(self, settings: dict[str, Any]) -> None:
         """Say that the server is busy if a run of this machine lives."""
         try:
-            is_live = await IOLoop.current().run_in_executor(None, self._live_runs.any)
+            is_live = await IOLoop.current().run_in_executor(None, any_run_lives)
         except OSError as error:
             self.log.warning("Lepton Lab cannot look for live runs: %s", error)
             return

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, RecipeError
-from ...record import RunFolder, run_folders, view_of
+from ...record import RunFolder, children_of, view_of
 from ...registry import load_task
 from ..backends.backend import read_manifest
 from ..context import WorkContext, parent_model
@@ -147,12 +146,8 @@ def _batch(tokens: list[int], shape: Shape) -> dict[str, NDArray[np.int64]]:
 def _newest_compiled(context: WorkContext) -> Path | None:
     """The compiled folder of the parent, or of its newest compilation that succeeded."""
     parent = RunFolder(context.folder.path.with_name(str(context.recipe.parent)))
-    found = [(math.inf, parent)] if parent.header()["kind"] == "compile" else []
-    for folder in run_folders():
-        header = folder.header()
-        if header["kind"] == "compile" and header.get("parent") == parent.run:
-            found.append((float(header["created"]), folder))
-    for _, folder in sorted(found, key=lambda pair: pair[0], reverse=True):
+    itself = [parent] if parent.header()["kind"] == "compile" else []
+    for folder in [*itself, *reversed(children_of(parent.run, ["compile"]))]:
         view = view_of(folder)
         if view.status == "succeeded" and "compiled" in view.artifacts:
             return folder.path / str(view.artifacts["compiled"]["path"])

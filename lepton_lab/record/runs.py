@@ -1,0 +1,69 @@
+"""All runs of a home: listed newest first, found by id, prefix or name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .. import places
+from ..errors import Problem, RunNotFound
+from .folder import RunFolder
+from .index import RunIndex, ask_index
+
+
+def run_folders() -> Iterator[RunFolder]:
+    """Every run of ``LEPTON_HOME``, in no order."""
+    root = places.runs_dir()
+    if root.is_dir():
+        for path in root.iterdir():
+            if not path.name.startswith(".") and (path / "run.json").is_file():
+                yield RunFolder(path)
+
+
+def list_runs(limit: int | None = None) -> list[dict[str, Any]]:
+    """Runs newest first: ``run, status, kind, task, model, created, name, tags, parent, metrics``.
+
+    A run that has ended is never read again, and of a living one only what is new.
+    """
+    return ask_index(lambda index: index.rows(limit))
+
+
+def unfinished_runs() -> list[RunFolder]:
+    """Runs without a last status, oldest first."""
+    return ask_index(lambda index: index.folders("NOT ended"))
+
+
+def children_of(run: str, kinds: Sequence[str] = ()) -> list[RunFolder]:
+    """Runs whose parent is ``run``, oldest first; of these kinds, or of any."""
+    wanted = "".join(f" AND kind IN ({', '.join('?' * len(kinds))})" for _ in range(bool(kinds)))
+    return ask_index(lambda index: index.folders(f"parent = ?{wanted}", run, *kinds))
+
+
+def find_run(word: str) -> RunFolder:
+    """The run with this id, with this name (the newest of them), or the only one whose id begins so.
+
+    Raises :class:`RunNotFound`. ``last`` is not known here: it depends on who asks.
+    """
+    exact = RunFolder(places.runs_dir() / word) if word and "/" not in word and not word.startswith(".") else None
+    if exact is not None and (exact.path / "run.json").is_file():
+        return exact
+    if not word.strip():
+        raise RunNotFound(Problem("there is no such run", repr(word), "See: lepton runs"))
+
+    def look_up(index: RunIndex) -> list[RunFolder]:
+        # A whole name says more than the beginning of an id.
+        named = index.newest("name = ?", word)
+        return [named] if named else index.folders("substr(run, 1, ?) = ?", len(word), word)
+
+    found = ask_index(look_up)
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        names = ", ".join(sorted(folder.run for folder in found)[:5])
+        raise RunNotFound(Problem(f"{len(found)} runs begin with {word}", names, "Type more of the one that is meant."))
+    raise RunNotFound(Problem("there is no such run", repr(word), "See: lepton runs"))
+
+
+def newest_run(kind: str | None = "train") -> RunFolder | None:
+    """The newest run of this kind in ``LEPTON_HOME``, or None."""
+    return ask_index(lambda index: index.newest("kind = ?", kind) if kind else index.newest("TRUE"))
