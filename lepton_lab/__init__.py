@@ -9,7 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .lab import Run, attach, benchmark, cancel, compile, load, predict, runs, submit, train
+    from .lab import (
+        Run,
+        attach,
+        benchmark,
+        cancel,
+        compile,
+        load,
+        models,
+        predict,
+        promote,
+        remove_alias,
+        runs,
+        submit,
+        train,
+    )
     from .recipe import Recipe
 
 __version__ = "0.1.0"
@@ -24,7 +38,10 @@ __all__ = [
     "compile",
     "load",
     "load_ipython_extension",
+    "models",
     "predict",
+    "promote",
+    "remove_alias",
     "runs",
     "submit",
     "train",

@@ -18,11 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import session
+from . import promotion, session
 from .errors import Problem, RunCancelled, RunFailed
 from .planning import pending_of, plan, prepare, read_recipe
+from .promotion import list_models
 from .recipe import Recipe
-from .record import Event, RunFolder, RunTail, RunView, children_of, folded_events, list_runs, view_of
+from .record import AliasMove, Event, RunFolder, RunTail, RunView, children_of, folded_events, list_runs, view_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -36,8 +37,11 @@ __all__ = [
     "cancel",
     "compile",
     "load",
+    "models",
     "plan",
     "predict",
+    "promote",
+    "remove_alias",
     "resolve_run",
     "runs",
     "submit",
@@ -240,6 +244,30 @@ def runs(limit: int | None = None) -> list[dict[str, Any]]:
     return list_runs(limit)
 
 
+def models(limit: int | None = None) -> list[dict[str, Any]]:
+    """Models that runs left: those with an alias first, then the others, newest first.
+
+    Keys: ``run, aliases, kind, name, task, base_model, metric, value, backend, precision, verdict, bytes,
+    created, path``.
+    """
+    return list_models(limit)
+
+
+def promote(run: Run | str = "last", *, alias: str, name: str | None = None) -> AliasMove:
+    """Let ``alias`` name this run's model from now on: ``load("champion")``, ``predict("champion", …)``.
+
+    ``name`` groups the versions of one model, where a home has several: its alias is then ``NAME@ALIAS``.
+    The result has ``previous``, the run that it named before. Raises :class:`RequestError` for a run without
+    a model, and for a compilation that failed its parity check.
+    """
+    return promotion.promote(attach(run).folder, alias, name)
+
+
+def remove_alias(alias: str, *, name: str | None = None) -> AliasMove:
+    """Let ``alias`` name no run; its history stays."""
+    return promotion.remove_alias(alias, name)
+
+
 def attach(run: Run | str = "last") -> Run:
     """A run submitted by anybody, at any time, with its full history."""
     return run if isinstance(run, Run) else Run(resolve_run(run))
@@ -251,7 +279,7 @@ def cancel(run: Run | str) -> Run:
 
 
 def resolve_run(word: str) -> RunFolder:
-    """The run that ``word`` names: an id, an unambiguous prefix, a name, or ``last``."""
+    """The run that ``word`` names: ``last``, an id, an alias, a name, or an unambiguous prefix."""
     return session.resolve_run(word)
 
 

@@ -31,6 +31,11 @@ def data_dir() -> Path:
     return lepton_home() / "data"
 
 
+def aliases_dir() -> Path:
+    """``LEPTON_HOME/aliases``: which run each alias names, and named before."""
+    return lepton_home() / "aliases"
+
+
 def samples_dir() -> Path:
     """``LEPTON_HOME/samples``: samples that were unpacked or converted."""
     return lepton_home() / "samples"

@@ -32,7 +32,7 @@ def remember(run: str) -> None:
 
 
 def resolve_run(word: str) -> RunFolder:
-    """The run that ``word`` names: an id, an unambiguous prefix, a name, or ``last``.
+    """The run that ``word`` names: ``last``, an id, an alias, a name, or an unambiguous prefix; in this order.
 
     Raises :class:`RunNotFound`.
     """

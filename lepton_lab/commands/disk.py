@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import places
-from ..record import RunFolder, read_json, run_folders
+from ..record import RunFolder, aliases, aliases_of, move_alias, read_json, run_folders
 
 _DAY_SECONDS = 86_400.0
 # A run folder that is being written has this age at most.
@@ -29,19 +29,24 @@ class DiskUse:
     why: str
 
 
-def disk_uses(older_than_days: float | None = None, runs: Iterable[RunFolder] = ()) -> list[DiskUse]:
+def disk_uses(
+    older_than_days: float | None = None, runs: Iterable[RunFolder] = (), with_promoted: bool = False
+) -> list[DiskUse]:
     """Everything that takes room, the largest first.
 
     Can go: checkpoints of runs that succeeded (their model stays), caches, written data frames that no
     run refers to, leftovers of crashes; and whole runs that are named or ended ``older_than_days`` ago.
-    Nothing of a run that has not ended can go, nor a run that an unfinished one builds on.
+    Nothing of a run that has not ended can go, nor a run that an unfinished one builds on, nor, unless
+    ``with_promoted``, one that an alias names.
     """
     named = {folder.run for folder in runs}
     folders = list(run_folders())
     living_parents = {folder.header().get("parent") for folder in folders if folder.final() is None}
+    promoted = {} if with_promoted else {move.run: word for word, move in aliases().items()}
     found: list[DiskUse] = []
     for folder in folders:
-        found += _uses_of_run(folder, folder.run in named, older_than_days, folder.run in living_parents)
+        is_needed, alias = folder.run in living_parents, promoted.get(folder.run, "")
+        found += _uses_of_run(folder, folder.run in named, older_than_days, is_needed, alias)
     found += _data_uses(folders)
     is_idle = all(folder.final() is not None for folder in folders)
     why = "made again when needed" if is_idle else "an unfinished run may be using it"
@@ -54,8 +59,12 @@ def disk_uses(older_than_days: float | None = None, runs: Iterable[RunFolder] = 
     return sorted((each for each in found if each.bytes), key=lambda each: -each.bytes)
 
 
-def free(uses: Iterable[DiskUse]) -> int:
-    """Delete what can go; returns bytes freed. A run that came back to life in between is left alone."""
+def free(uses: Iterable[DiskUse], with_promoted: bool = False) -> int:
+    """Delete what can go; returns bytes freed.
+
+    A run that came back to life in between, or got an alias, is left alone; with ``with_promoted`` the
+    aliases of a run that goes name none any more.
+    """
     freed = 0
     for each in uses:
         if not each.can_go:
@@ -63,6 +72,11 @@ def free(uses: Iterable[DiskUse]) -> int:
         if each.what == "run":
             if RunFolder(each.path).final() is None:
                 continue
+            words = aliases_of(each.path.name)
+            if words and not with_promoted:
+                continue
+            for word in words:
+                move_alias(word, None)
             # Renamed first: a reader sees the whole run or none.
             gone = each.path.with_name(f".old-{each.path.name}")
             each.path.rename(gone)
@@ -91,7 +105,7 @@ def size_of(path: Path) -> int:
 
 
 def _uses_of_run(
-    folder: RunFolder, is_named: bool, older_than_days: float | None, is_needed: bool
+    folder: RunFolder, is_named: bool, older_than_days: float | None, is_needed: bool, alias: str
 ) -> Iterator[DiskUse]:
     header = read_json(folder.path / "run.json") or {}
     final = folder.final()
@@ -105,7 +119,7 @@ def _uses_of_run(
     if is_needed:
         yield DiskUse("run", title, folder.path, total, False, "another run waits for it")
         return
-    if is_named or is_old:
+    if (is_named or is_old) and not alias:
         yield DiskUse("run", title, folder.path, total, True, "named" if is_named else f"ended {age_days:.0f} days ago")
         return
     checkpoints = 0
@@ -118,6 +132,7 @@ def _uses_of_run(
             why = "the model is finished" if done else f"the run ended {final['status']}: a resume needs them"
             yield DiskUse("checkpoints", f"{title} attempt {attempt.number}", path, size, done, why)
     why = "its model and record stay" if final["status"] == "succeeded" else f"{final['status']}; its record stays"
+    why = f"{alias} names it" if alias else why
     yield DiskUse("run", title, folder.path, total - checkpoints, False, why)
 
 

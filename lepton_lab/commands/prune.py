@@ -13,19 +13,25 @@ from .values import RunValue
 
 @click.pass_context
 def _prune(
-    context: click.Context, run: tuple[str, ...], runs_older_than: float | None, yes: bool, dry_run: bool, as_json: bool
+    context: click.Context,
+    run: tuple[str, ...],
+    runs_older_than: float | None,
+    force: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> Rows:
     from .. import lab
 
     named = [lab.resolve_run(word) for word in run]
-    uses = disk_uses(runs_older_than, named)
+    uses = disk_uses(runs_older_than, named, with_promoted=force)
     going = [each for each in uses if each.can_go]
     total = sum(each.bytes for each in going)
     if yes and not dry_run:
         seat_of(context).say(f"Freeing {bytes_text(total)} …")
-        below = f"Freed {bytes_text(free(going))}."
+        below = f"Freed {bytes_text(free(going, with_promoted=force))}."
     elif going:
-        how = f"lepton prune {_words(run, runs_older_than)}--yes"
+        how = f"lepton prune {_words(run, runs_older_than)}{'--force ' if force else ''}--yes"
         below = f"{bytes_text(total)} can go. Nothing was deleted; to free it: {how}"
     else:
         below = "Nothing here can go by itself. Whole runs: lepton prune RUN, or --runs-older-than DAYS."
@@ -67,12 +73,14 @@ prune = LeptonCommand(
             metavar="DAYS",
             help="Whole runs that ended so long ago, too.",
         ),
+        option("--force", is_flag=True, help="Whole runs that an alias names, too; the alias then names none."),
         option("--yes", is_flag=True, help="Free it. Without this, sizes are only shown."),
         option("--dry-run", is_flag=True, help="Only show, also with --yes."),
         json_option(),
     ],
     short_help="Show what takes disk space, and free it.",
     help="Show what takes disk space, and free it with --yes: checkpoints of finished runs, caches, data frames that "
-    "no run refers to; and whole runs that you name. A run that has not ended is never touched.",
+    "no run refers to; and whole runs that you name. A run that has not ended is never touched; one that an "
+    "alias names goes only with --force.",
     examples=["lepton prune", "lepton prune --yes", "lepton prune --runs-older-than 30 --yes"],
 )

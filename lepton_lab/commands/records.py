@@ -99,6 +99,8 @@ def _show(run: str, as_json: bool) -> Facts:
                 "log": str(attempt.path / "worker.log"),
             }
         )
+    from ..record import aliases_of
+
     recipe = found.recipe
     values = {key: getattr(view, key) for key in _SHOWN_KEYS}
     values |= {
@@ -108,6 +110,7 @@ def _show(run: str, as_json: bool) -> Facts:
         "artifacts": artifacts,
         "attempts": attempts,
         "children": [child.id for child in found.children()],
+        "aliases": aliases_of(found.id),
     }
     return Facts(values, _show_text(values, recipe.to_yaml()), as_json=as_json)
 
@@ -120,7 +123,12 @@ def _show_text(values: dict[str, Any], recipe_yaml: str) -> str:
         parts.append(values["message"])
     parts += [f"  {each['what']}, got {each['got']}. {each['do']}" for each in values["problems"]]
     facts = {key: values[key] for key in ("name", "task", "model", "parent", "notes")}
-    facts |= {"tags": ", ".join(values["tags"]), "created": when(values["created"]), "step": step}
+    facts |= {
+        "aliases": ", ".join(values["aliases"]),
+        "tags": ", ".join(values["tags"]),
+        "created": when(values["created"]),
+        "step": step,
+    }
     facts |= {"time": seconds_text(values["seconds"]), "folder": values["folder"], "model folder": values["model_dir"]}
     facts |= {"attempts": len(values["attempts"]), "children": ", ".join(values["children"])}
     parts.append(pairs_text(facts.items()))
@@ -209,8 +217,8 @@ show = LeptonCommand(
     callback=_show,
     params=[_run_argument(), json_option("Print one JSON object.")],
     short_help="Show one run: state, metrics, recipe, artifacts, attempts.",
-    help="Show one run: state, metrics, recipe, artifacts, attempts. RUN is an id, the beginning of one, a name, "
-    "or last (the default).",
+    help="Show one run: state, metrics, recipe, artifacts, attempts. RUN is last (the default), an id, an alias, "
+    "a name, or the beginning of an id; the first of these that fits is meant.",
 )
 
 events = LeptonCommand(

@@ -75,7 +75,13 @@ def _home_folders() -> list[Path]:
     """What we keep in LEPTON_HOME, not the folder itself."""
     return [
         each
-        for each in (places.runs_dir(), places.data_dir(), places.samples_dir(), places.cache_dir())
+        for each in (
+            places.runs_dir(),
+            places.aliases_dir(),
+            places.data_dir(),
+            places.samples_dir(),
+            places.cache_dir(),
+        )
         if each.is_dir()
     ]
 

@@ -98,8 +98,19 @@ class FileValue(Value):
         return paths(incomplete, self.endings)
 
 
+class AliasValue(Value):
+    """An alias: one that is there, or a new one."""
+
+    def __init__(self) -> None:
+        super().__init__("ALIAS")
+
+    def candidates(self, incomplete: str, typed: Typed) -> Iterable[Candidate]:
+        """The aliases that name a run."""
+        return _aliases()
+
+
 class RunValue(Value):
-    """A run's id, prefix or name, or ``last``. ``kinds`` and ``only_living`` narrow what is offered."""
+    """A run's id, alias, name or prefix, or ``last``. ``kinds`` and ``only_living`` narrow what is offered."""
 
     def __init__(self, kinds: tuple[str, ...] = (), only_living: bool = False) -> None:
         super().__init__("RUN")
@@ -107,10 +118,12 @@ class RunValue(Value):
         self.only_living = only_living
 
     def candidates(self, incomplete: str, typed: Typed) -> Iterable[Candidate]:
-        """``last``, then the newest runs by id and name."""
+        """``last`` and the aliases, then the newest runs by id and name."""
         from ..record import ENDED, list_runs
 
         yield Candidate("last", "the newest training run from here")
+        if not self.only_living:  # an alias names a run that has ended
+            yield from _aliases()
         for row in list_runs(100):
             if (self.kinds and row["kind"] not in self.kinds) or (self.only_living and row["status"] in ENDED):
                 continue
@@ -148,6 +161,13 @@ class FieldValue(Value):
             return columns(typed)
         default = self.flag.default
         return [] if default is None or self.flag.many else [Candidate(str(default), "the default")]
+
+
+def _aliases() -> Iterator[Candidate]:
+    from ..record import aliases
+
+    for word, move in aliases().items():
+        yield Candidate(word, f"run {move.run}")
 
 
 def samples(kind: str, prefix: str = "") -> Iterator[Candidate]:

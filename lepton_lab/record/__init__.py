@@ -1,5 +1,6 @@
 """The record: run folders, events and the view folded from them. Standard library only."""
 
+from .aliases import AliasMove, alias_history, alias_word, aliases, aliases_of, find_alias, move_alias
 from .batch import BatchPlan, can_shrink, memory_problem, next_plan, plan_of
 from .checkpoints import (
     COMPLETE_MARK,
@@ -14,7 +15,7 @@ from .checkpoints import (
     mark_complete,
 )
 from .event import Event, EventWriter, in_order, read_events
-from .files import digest_of, read_json, write_json
+from .files import create_json, digest_of, read_json, write_json
 from .folder import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
 from .runs import children_of, find_run, list_runs, newest_run, run_folders, unfinished_runs
 from .series import Series
@@ -27,6 +28,7 @@ __all__ = [
     "HEARTBEAT_SECONDS",
     "LOST_AFTER_SECONDS",
     "STATUSES",
+    "AliasMove",
     "AttemptFolder",
     "BatchPlan",
     "Event",
@@ -43,7 +45,13 @@ __all__ = [
     "checkpoints_to_resume",
     "children_of",
     "complete_checkpoints",
+    "alias_history",
+    "alias_word",
+    "aliases",
+    "aliases_of",
+    "create_json",
     "digest_of",
+    "find_alias",
     "find_run",
     "fold",
     "folded_events",
@@ -54,6 +62,7 @@ __all__ = [
     "list_runs",
     "mark_complete",
     "memory_problem",
+    "move_alias",
     "new_run_id",
     "newest_run",
     "next_plan",

@@ -7,12 +7,27 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """Write ``value`` to ``path`` in one step: readers see the old file or the new one."""
+    with _written(path, value, mode) as temporary:
+        os.replace(temporary, path)
+
+
+def create_json(path: Path, value: Any, mode: int = 0o644) -> None:
+    """Write ``value`` to ``path``, whole, or raise :class:`FileExistsError`: of several writers one succeeds."""
+    with _written(path, value, mode) as temporary:
+        os.link(temporary, path)
+        temporary.unlink()
+
+
+@contextlib.contextmanager
+def _written(path: Path, value: Any, mode: int) -> Iterator[Path]:
+    """A file beside ``path`` that is on the disk; gone if what is done with it fails."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
@@ -21,7 +36,7 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        yield temporary
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

@@ -100,6 +100,11 @@ class RunFolder:
         return self.path.name
 
     @classmethod
+    def named(cls, run: str) -> RunFolder:
+        """The run of this id in ``LEPTON_HOME``, whether or not it exists."""
+        return cls(places.runs_dir() / run)
+
+    @classmethod
     def create(cls, recipe: Recipe, submitter: Mapping[str, Any] | None = None) -> RunFolder:
         """Write a new run, whole or not at all. Its id is new."""
         root = places.runs_dir()

@@ -1,4 +1,4 @@
-"""All runs of a home: listed newest first, found by id, prefix or name."""
+"""All runs of a home: listed newest first, found by id, alias, name or prefix."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import places
 from ..errors import Problem, RunNotFound
+from .aliases import find_alias
 from .folder import RunFolder
 from .index import RunIndex, ask_index
 
@@ -40,15 +41,22 @@ def children_of(run: str, kinds: Sequence[str] = ()) -> list[RunFolder]:
 
 
 def find_run(word: str) -> RunFolder:
-    """The run with this id, with this name (the newest of them), or the only one whose id begins so.
+    """The run with this id, this alias, this name (the newest of them), or the only one whose id begins so.
 
     Raises :class:`RunNotFound`. ``last`` is not known here: it depends on who asks.
     """
-    exact = RunFolder(places.runs_dir() / word) if word and "/" not in word and not word.startswith(".") else None
+    exact = RunFolder.named(word) if word and "/" not in word and not word.startswith(".") else None
     if exact is not None and (exact.path / "run.json").is_file():
         return exact
     if not word.strip():
         raise RunNotFound(Problem("there is no such run", repr(word), "See: lepton runs"))
+    alias = find_alias(word)
+    if alias is not None:
+        folder = RunFolder.named(str(alias.run))
+        if (folder.path / "run.json").is_file():
+            return folder
+        do = f"Promote another: lepton promote RUN --alias {alias.alias}"
+        raise RunNotFound(Problem(f"the run that {alias.alias} names is gone", str(alias.run), do))
 
     def look_up(index: RunIndex) -> list[RunFolder]:
         # A whole name says more than the beginning of an id.
