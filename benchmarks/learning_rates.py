@@ -21,7 +21,7 @@ TASKS: dict[str, tuple[str, str, str, bool, dict[str, Any]]] = {
     "text-generation": ("sample:smollm2", "sample:faq", "eval_loss", False, {"epochs": 1}),
 }
 SAMPLES = ("movie-sentiment", "addresses", "smollm2", "faq")
-RATES = {"none": [2e-5, 5e-5, 1e-4, 2e-4], "lora": [2e-4, 5e-4, 1e-3, 2e-3]}
+RATES = {"none": [5e-5, 1e-4, 2e-4, 4e-4], "lora": [5e-4, 1e-3, 2e-3, 4e-3]}
 QUICK = {"max_steps": 2, "max_rows": 64, "batch_size": 4}
 
 

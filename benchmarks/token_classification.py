@@ -116,12 +116,12 @@ def theirs(seed: int, epochs: int, precision: str, model_dir: Path) -> tuple[dic
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", hand_written="")
+    options = arguments(__doc__ or "", hand_written="", seeds=3)
     if options.hand_written:
         seed, epochs, precision, folder = options.hand_written.split(",")
         print(json.dumps(hand_written(int(seed), int(epochs), precision, Path(folder))))
         return
-    epochs, seeds = (1, [0, 1]) if options.quick else (10, [0, 1, 2])
+    epochs, seeds = (1, [0, 1]) if options.quick else (10, list(range(options.seeds)))
     rows, raw = [], []
     with own_lab("addresses") as folder:
         for number, seed in enumerate(seeds):

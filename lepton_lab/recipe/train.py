@@ -26,8 +26,10 @@ class TrainConfig(Section):
     learning_rate: float | None = option(
         None, "Step size. Default: by task and method, with its reason in the log.", aliases=("lr",), gt=0
     )
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = option(
-        "linear", "How the learning rate changes."
+    lr_scheduler_type: Literal["warmup_stable_decay", "linear", "cosine", "constant", "constant_with_warmup"] = option(
+        "warmup_stable_decay",
+        "How the learning rate changes. The default holds it and lets it fall in the last fifth of the steps: "
+        "it learns as fast as a constant one and ends as calmly as a falling one.",
     )
     warmup_ratio: float = option(0.0, "Part of the steps that warm the learning rate up.", ge=0, lt=1)
     warmup_steps: int = option(0, "Steps that warm the learning rate up; wins over the ratio.", ge=0)

@@ -11,6 +11,8 @@ from ...recipe import Recipe
 from .precision import Precision
 
 _CURVE_POINTS = 200
+# Part of the steps in which a held rate falls to nothing. Hägele et al. 2024, arXiv:2405.18392: 10 to 20 % is enough.
+_DECAY = 0.2
 
 
 def count_steps(recipe: Recipe, rows: int, devices: int = 1) -> int:
@@ -55,6 +57,7 @@ def training_arguments(
         gradient_accumulation_steps=train.gradient_accumulation_steps,
         learning_rate=float(train.learning_rate or 0),
         lr_scheduler_type=train.lr_scheduler_type,
+        lr_scheduler_kwargs=_schedule_shape(train.lr_scheduler_type, steps),
         warmup_steps=train.warmup_steps or math.ceil(train.warmup_ratio * steps),
         weight_decay=train.weight_decay,
         max_grad_norm=train.max_grad_norm,
@@ -84,6 +87,13 @@ def training_arguments(
         dataloader_pin_memory=precision.device == "cuda",
         **checkpointing,
     )
+
+
+def _schedule_shape(name: str, steps: int) -> dict[str, Any]:
+    """What a schedule wants to know beside the number of steps."""
+    if name != "warmup_stable_decay":
+        return {}
+    return {"num_decay_steps": math.ceil(_DECAY * steps), "decay_type": "linear"}
 
 
 def can_pick_best(recipe: Recipe) -> bool:
