@@ -69,6 +69,7 @@ def prepare(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Recip
 def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recipe, list[Problem]]:
     """The recipe made ready, as far as it can be, and what is wrong with it. It may lack its main fields."""
     problems: list[Problem] = []
+    recipe = _choose_cluster(recipe, problems)
     if recipe.kind == "train":
         recipe = _examine_train(recipe, namespace, problems)
     else:
@@ -209,6 +210,18 @@ def _check_space(recipe: Recipe) -> list[Problem]:
     except RequestError:
         return []  # reported by the model check
     return check_space(recipe, folder, places.lepton_home()) if folder is not None else []
+
+
+def _choose_cluster(recipe: Recipe, problems: list[Problem]) -> Recipe:
+    """``recipe`` with the user's own default cluster, unless it names one."""
+    from .dispatch.providers.saved import load_clusters
+
+    if "cluster" in recipe.resources.model_fields_set:
+        return recipe
+    chosen: list[str] = []
+    _collect(problems, lambda: chosen.append(load_clusters().default))
+    resources = recipe.resources.model_copy(update={"cluster": chosen[0] if chosen else "local"})
+    return recipe.model_copy(update={"resources": resources})
 
 
 def _check_cluster(recipe: Recipe) -> list[Problem]:

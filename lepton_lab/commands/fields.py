@@ -76,11 +76,11 @@ def set_values(assignments: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def option_of(flag: Flag) -> SectionOption:
-    """One field as a click option."""
+def option_of(flag: Flag, title: str = "", many: str = "repeat, or use commas") -> SectionOption:
+    """One field as a click option. ``title`` overrides its section's; ``many`` says how to give several values."""
     attributes: dict[str, Any] = {
-        "help": _help(flag),
-        "section": SECTION_TITLES.get(flag.section, flag.section.title()),
+        "help": _help(flag, many),
+        "section": title or SECTION_TITLES.get(flag.section, flag.section.title()),
         "advanced": flag.advanced,
         "default": None,
     }
@@ -98,12 +98,12 @@ def parameter_name(flag: Flag) -> str:
     return "field_" + flag.path.replace(".", "__")
 
 
-def _help(flag: Flag) -> str:
+def _help(flag: Flag, many: str) -> str:
     notes = []
     if flag.bounds:
         notes.append(flag.bounds)
     if flag.many:
-        notes.append("repeat, or use commas")
+        notes.append(many)
     default = flag.default
     if default is not None and default not in ([], "") and "Default:" not in flag.help:
         if isinstance(default, bool):

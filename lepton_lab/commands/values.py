@@ -133,6 +133,17 @@ class RunValue(Value):
                 yield Candidate(row["name"], f"{row['run']} {row['status']}")
 
 
+class ClusterValue(Value):
+    """A saved cluster, an address or a provider."""
+
+    def __init__(self) -> None:
+        super().__init__("NAME")
+
+    def candidates(self, incomplete: str, typed: Typed) -> Iterable[Candidate]:
+        """What :data:`resources.cluster` offers."""
+        return _clusters(incomplete, typed)
+
+
 class SampleValue(Value):
     """The name of a sample."""
 
@@ -287,7 +298,14 @@ def _folders(incomplete: str, typed: Typed) -> Iterator[Candidate]:
 
 def _clusters(incomplete: str, typed: Typed) -> Iterator[Candidate]:
     del incomplete, typed
-    yield Candidate("local", "this machine")
+    from ..dispatch.providers.saved import load_clusters
+    from ..errors import RequestError
+    from ..registry import load_provider, provider_names
+
+    with contextlib.suppress(RequestError):  # a file that cannot be read offers nothing
+        yield from (Candidate(name, each.provider) for name, each in load_clusters().clusters.items())
+    for name in provider_names():
+        yield Candidate(name, load_provider(name).summary)
     yield from (Candidate(scheme, "address of a scheduler", is_whole=False) for scheme in ("tls://", "tcp://"))
 
 

@@ -19,7 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cluster import cluster_status, start_cluster, stop_cluster
+    from .cluster import cluster_status, scale_cluster, start_cluster, stop_cluster
     from .environment import collect_environment
     from .handing import hand_over, request_cancel
 
@@ -28,6 +28,7 @@ _HOMES = {
     "collect_environment": "environment",
     "hand_over": "handing",
     "request_cancel": "handing",
+    "scale_cluster": "cluster",
     "start_cluster": "cluster",
     "stop_cluster": "cluster",
 }
@@ -37,6 +38,7 @@ __all__ = [
     "collect_environment",
     "hand_over",
     "request_cancel",
+    "scale_cluster",
     "start_cluster",
     "stop_cluster",
 ]

@@ -30,12 +30,15 @@ from .environment import import_environment, spare_key
 from .order import RunOrder
 from .processes import ProcessMark
 from .providers import LOCAL, LiveCluster, Provider, ProviderOptions, find_provider
+from .providers.provider import StartedOptions
 from .queue import Job, RunQueue
 from .spare import SPARE_IDLE_SECONDS, SpareKeeper
 
 CLUSTER_IDLE_SECONDS = 1800.0
 """Without work for so long, the process ends. ``LEPTON_CLUSTER_IDLE_SECONDS`` says otherwise."""
 _TAKEOVER_SECONDS = 10.0  # for the agent before this one to close
+_CLOSE_SECONDS = 3.0
+_GIVE_BACK_SECONDS = 120.0  # machines and jobs are ended one by one, by others
 _LINE_BYTES = 2**22
 
 
@@ -98,7 +101,7 @@ class Agent:
         self.door.identity.unlink(missing_ok=True)
         self.keeper.stop(wait_seconds=3.0)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(3.0):
+            async with asyncio.timeout(_CLOSE_SECONDS if self.cluster == LOCAL else _GIVE_BACK_SECONDS):
                 await self.client.close()
                 await self.live.close()
 
@@ -131,6 +134,7 @@ class Agent:
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         operations = {
             "children": self._children,
+            "scale": self._scale,
             "spare": self._spare,
             "status": self._status,
             "stop": self._stop,
@@ -176,6 +180,14 @@ class Agent:
     async def _children(self, request: dict[str, Any]) -> dict[str, Any]:
         jobs = self.queue.jobs
         return {"children": [run for run, job in jobs.items() if job.order.parent == request["run"]]}
+
+    async def _scale(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Ask for a number of workers. Only those without a run may be taken away."""
+        identity = await self.client.scheduler.identity(n_workers=-1)
+        busy = {job.worker.address for job in self.queue.jobs.values() if job.worker is not None}
+        idle = [str(each["name"]) for address, each in identity["workers"].items() if address not in busy]
+        await self.live.scale(int(request["workers"]), idle)
+        return {"asked": int(request["workers"]), "connected": len(identity["workers"]), "busy": len(busy)}
 
     async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
         unfinished = sorted(run for run, job in self.queue.jobs.items() if job.folder.final() is None)
@@ -225,7 +237,7 @@ def main(arguments: list[str] | None = None) -> None:
     provider, options = find_provider(cluster)
     options = options.model_copy(update=request.get("options", {}))
     keeper = SpareKeeper(float(os.environ.get("LEPTON_SPARE_IDLE_SECONDS") or SPARE_IDLE_SECONDS))
-    idle_seconds = float(os.environ.get("LEPTON_CLUSTER_IDLE_SECONDS") or CLUSTER_IDLE_SECONDS)
+    idle_seconds = float(os.environ.get("LEPTON_CLUSTER_IDLE_SECONDS") or idle_seconds_of(options))
     agent = Agent(cluster, provider, options, request["build"], keeper, idle_seconds)
     # The spare imports torch while this process imports Dask.
     agent.prepare_spare(request)
@@ -234,6 +246,11 @@ def main(arguments: list[str] | None = None) -> None:
     except BaseException:
         agent.keeper.stop()
         raise
+
+
+def idle_seconds_of(options: ProviderOptions) -> float:
+    """How long a cluster with these options lives without a run."""
+    return 60 * options.idle_minutes if isinstance(options, StartedOptions) else CLUSTER_IDLE_SECONDS
 
 
 def _begin_life(path: Path) -> bool:

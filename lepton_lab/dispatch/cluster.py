@@ -88,6 +88,17 @@ def stop_cluster(force: bool = False, cluster: str = LOCAL) -> dict[str, Any]:
             time.sleep(0.05)
 
 
+def scale_cluster(workers: int, cluster: str = LOCAL) -> dict[str, Any]:
+    """Ask a running cluster for so many workers; those with a run are kept. Raises :class:`ClusterError`."""
+    door = AgentDoor(cluster)
+    answer = door.ask_if_there("scale", {"workers": workers})
+    if answer is None:
+        raise ClusterError(f"{door} does not run. Start it first: lepton cluster start {cluster}")
+    if answer.get("error"):
+        raise ClusterError(f"{door} could not scale: {answer['error']}. Its log: {door.log}")
+    return answer
+
+
 def _spare_wish(environment: Mapping[str, str]) -> dict[str, Any]:
     return {
         "environment": import_environment(environment),

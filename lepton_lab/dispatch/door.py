@@ -21,16 +21,15 @@ from typing import Any
 from .. import __version__, places
 from ..errors import ClusterError
 from .endings import log_tail
-from .environment import base_environment, code_mark, collect_environment, import_environment
+from .environment import base_environment, code_mark, collect_environment, import_environment, select_environment
 from .processes import ProcessMark, kill_group
-from .providers import LOCAL
+from .providers import LOCAL, understand
 from .starting import WORKER_MODULE
 
 PROTOCOL = 2
 """Raised when an older submitter could not speak to a newer process, or the other way round."""
 
 ANSWER_SECONDS = 30.0
-_START_SECONDS = 60.0
 _LONGEST_PATH = 100
 _ROOMS = ("dispatch", "record")  # the code that the detached process runs
 
@@ -129,8 +128,10 @@ class AgentDoor:
     def _start(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         """Start the agent and wait until it takes runs."""
         environment = base_environment(os.environ)
-        if self.cluster != LOCAL:
-            environment.update(collect_environment())  # providers sign in with the submitter's credentials
+        provider, _ = understand(self.cluster)
+        if self.cluster != LOCAL:  # providers sign in with the submitter's credentials
+            environment.update(collect_environment())
+            environment.update(select_environment(os.environ, provider.environment))
         environment.update(LEPTON_HOME=str(places.lepton_home()), LEPTON_STATE_DIR=str(places.state_root()))
         wish = {
             "environment": import_environment(body.get("environment", {})),
@@ -154,10 +155,10 @@ class AgentDoor:
             os.close(descriptor)
         with process, contextlib.suppress(BrokenPipeError):
             try:
-                output, _ = process.communicate(json.dumps(wish).encode() + b"\n", timeout=_START_SECONDS)
+                output, _ = process.communicate(json.dumps(wish).encode() + b"\n", timeout=provider.start_seconds)
             except subprocess.TimeoutExpired:
                 kill_group(process.pid)  # what it became is in its group
-                raise ClusterError(self._logged(f"did not start within {_START_SECONDS:g} s")) from None
+                raise ClusterError(self._logged(f"did not start within {provider.start_seconds:g} s")) from None
             if output.strip() != b"ready":
                 raise ClusterError(self._logged("did not start"))
 

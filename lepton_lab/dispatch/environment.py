@@ -147,6 +147,11 @@ def collect_environment(environ: Mapping[str, str] | None = None) -> dict[str, s
     return dict(_matching(os.environ if environ is None else environ, TRAVELS))
 
 
+def select_environment(environ: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
+    """The variables of ``environ`` whose names are in ``patterns`` (``*`` for any ending)."""
+    return dict(_matching(environ, patterns))
+
+
 def import_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The part of a run's variables that libraries read at import."""
     return dict(_matching(environment, READ_AT_IMPORT))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import places
+from ..errors import Problem, RequestError
 
 if TYPE_CHECKING:
     from cryptography.x509 import CertificateBuilder
@@ -102,6 +103,21 @@ def write_certificates(folder: Path | None = None, valid_days: float = VALID_DAY
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
     return files
+
+
+def export_certificates(word: str) -> dict[str, Path]:
+    """New files in a folder of the user's, for a cluster that is started by hand. Raises :class:`RequestError`."""
+    folder = Path(word).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if any(folder.iterdir()):
+            raise RequestError(
+                Problem("TLS files get a folder of their own", f"{folder}, which is not empty", "Name a new one.")
+            )
+        return write_certificates(folder)
+    except OSError as error:
+        got = (error.strerror or str(error)).lower()
+        raise RequestError(Problem(f"the folder {folder} cannot be written", got, "Name another one.")) from None
 
 
 def security() -> Any:

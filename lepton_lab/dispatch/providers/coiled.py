@@ -41,6 +41,7 @@ class Coiled(Provider):
     extra = "coiled"
     packages = ("coiled",)
     options = CoiledOptions
+    start_seconds = 1200.0
     environment = ("COILED_*", "DASK_COILED__*")
     is_paid = True
     example = "coiled --vm-type g5.xlarge --workers 2"

@@ -36,6 +36,7 @@ class Gateway(Provider):
     extra = "gateway"
     packages = ("dask_gateway",)
     options = GatewayOptions
+    start_seconds = 600.0
     main_option = "address"
     environment = ("JUPYTERHUB_*", "DASK_GATEWAY__*", "KRB5*")
     example = "gateway --address https://gateway.example.org --setting worker_cores=4 --workers 2"

@@ -44,6 +44,7 @@ class Kubernetes(Provider):
     extra = "kubernetes"
     packages = ("dask_kubernetes",)
     options = KubernetesOptions
+    start_seconds = 600.0
     environment = ("KUBECONFIG", "KUBERNETES_*")
     example = "kubernetes --image registry.example.org/lepton-lab:1 --gpus 1 --workers 2 --allow-plain-tcp"
 

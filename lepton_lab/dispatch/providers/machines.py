@@ -32,6 +32,7 @@ class Machines(Provider):
     extra = "cloud"
     is_paid = True
     options = MachineOptions
+    start_seconds = 1200.0
     cluster_class: ClassVar[str]
     """``module:Class`` of dask-cloudprovider."""
 

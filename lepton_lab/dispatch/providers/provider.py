@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import field_validator
 
-from ...errors import Problem, RequestError
+from ...errors import Problem
 from ...recipe.option import option
 from ...recipe.section import Section
 from ...redaction import find_secret
@@ -88,6 +88,8 @@ class Provider:
     """The option that a value without a name means, as in ``ssh:node1,node2``."""
     environment: ClassVar[tuple[str, ...]] = ()
     """Variables that its library reads (``*`` for any ending). They reach the agent's memory and no disk."""
+    start_seconds: ClassVar[float] = 60.0
+    """How long starting may take."""
     is_paid: ClassVar[bool] = False
     """Whether somebody pays for it by the hour."""
     example: ClassVar[str] = ""
@@ -96,7 +98,7 @@ class Provider:
     def parse(self, word: str) -> Any:
         """The options that ``word`` says, or None if it is a word of another provider.
 
-        Raises :class:`RequestError` for a word of this one that is wrong.
+        Raises :class:`~lepton_lab.errors.RequestError` for a word of this one that is wrong.
         """
         name, colon, rest = word.partition(":")
         if name != self.name:
@@ -129,12 +131,6 @@ class Provider:
     def machines(self, options: Any) -> dict[str, int]:
         """Machine type → how many are paid for, by the names of the price table."""
         return {}
-
-
-def refuse_problems(problems: Sequence[Problem]) -> None:
-    """Raise one :class:`RequestError` with all ``problems``, if there are any."""
-    if problems:
-        raise RequestError(*problems)
 
 
 def _is_missing(package: str) -> bool:

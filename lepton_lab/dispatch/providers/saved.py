@@ -14,6 +14,7 @@ import yaml
 
 from ... import places
 from ...errors import Problem, RequestError
+from ...recipe.naming import nearest
 from ...recipe.reading import read_yaml
 from ...registry import provider_names
 
@@ -85,3 +86,16 @@ def check_name(name: str) -> None:
         do = "Set another --name, such as gpus."
         what = "a cluster's name has small letters, digits and hyphens, at most 41"
         raise RequestError(Problem(what, repr(name), do, where="name"))
+
+
+def forget_cluster(name: str) -> SavedClusters:
+    """Remove a saved cluster; runs go to this machine again if they went there. Raises :class:`RequestError`."""
+    saved = load_clusters()
+    if name not in saved.clusters:
+        guess = nearest(name, saved.clusters)
+        do = f"Did you mean {guess}?" if guess else "See: lepton cluster list"
+        raise RequestError(Problem("there is no such saved cluster", repr(name), do, where="name"))
+    left = {key: value for key, value in saved.clusters.items() if key != name}
+    after = SavedClusters(left, "local" if saved.default == name else saved.default)
+    save_clusters(after)
+    return after

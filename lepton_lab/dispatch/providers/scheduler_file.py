@@ -25,7 +25,7 @@ class SchedulerFile(Provider):
     summary = "a scheduler that runs already, by the file that it wrote"
     options = SchedulerFileOptions
     main_option = "path"
-    example = "/shared/scheduler.json"
+    example = "scheduler-file --path /shared/scheduler.json"
 
     def check(self, options: SchedulerFileOptions) -> list[Problem]:
         """Whether there is such a file, and whether one may connect to what it says."""

@@ -49,6 +49,7 @@ class Ssh(Provider):
     extra = "cluster"
     packages = ("asyncssh",)
     options = SshOptions
+    start_seconds = 180.0
     main_option = "hosts"
     environment = ("SSH_AUTH_SOCK",)
     example = "ssh --host gpu1 --host gpu2 --python /opt/lepton/bin/python"
