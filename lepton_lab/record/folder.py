@@ -74,6 +74,12 @@ class AttemptFolder:
         found = read_json(self.path / "heartbeat.json")
         return float(found["time"]) if found else None
 
+    def link_down_since(self) -> float | None:
+        """Since when who copies this attempt from a worker without our disk has had no answer; None while it has."""
+        found = read_json(self.path / "heartbeat.json") or {}
+        since = found.get("link_down_since")
+        return None if since is None else float(since)
+
     def lease(self) -> dict[str, Any]:
         """Who holds this attempt: ``host``, ``pid``, ``boot``, ``time``; empty if just being taken."""
         return read_json(self.path / "lease.json") or {}

@@ -165,10 +165,14 @@ class RunFold:
         if view.status == "running" and folder.asked("cancel"):
             view.status = "cancelling"
         if view.status in ("running", "cancelling") and view.attempt:
-            beat = folder.attempt(view.attempt).heartbeat_time()
+            attempt = folder.attempt(view.attempt)
+            beat, link_down_since = attempt.heartbeat_time(), attempt.link_down_since()
+            if link_down_since is not None:
+                view.message = f"no connection to its worker for {view.as_of - link_down_since:.0f} s"
             if beat is not None and view.as_of - beat > LOST_AFTER_SECONDS:
-                view.status, view.reason = "lost", "heartbeat"
-                view.message = f"its supervisor has been silent for {view.as_of - beat:.0f} s"
+                view.status, view.reason = "lost", "heartbeat" if link_down_since is None else "link"
+                if link_down_since is None:
+                    view.message = f"its supervisor has been silent for {view.as_of - beat:.0f} s"
         elif view.status == "queued" and folder.asked("cancel"):
             view.status = "cancelling"
         return view

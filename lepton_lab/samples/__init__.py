@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .entries import SampleInfo, catalog, sample_names
-from .library import SampleStatus, install, is_installed, load, resolve, status
+from .library import SampleStatus, install, is_installed, load, made_folder, resolve, status
 from .tables import SampleData
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "install",
     "is_installed",
     "load",
+    "made_folder",
     "resolve",
     "sample_names",
     "status",

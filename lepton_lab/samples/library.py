@@ -95,6 +95,18 @@ def load(name: str) -> SampleData:
     return read_tables(info, place)
 
 
+def made_folder(name: str) -> tuple[Path, str]:
+    """What was made of an installed sample: where it is, and the path below ``LEPTON_HOME`` under which another
+    host would find it. Raises like :func:`resolve` and :func:`load`."""
+    info = find(name)
+    if info.kind == "model":
+        folder = resolve(name)
+    else:
+        load(name)
+        folder = _made_dir(info)
+    return folder, f"samples/{info.name}/{_made_dir(info).name}"
+
+
 def install(name: str, progress: Progress | None = None) -> Path:
     """Download a sample, check its digest, unpack it; the folder it is in. Nothing happens when it is there.
 
