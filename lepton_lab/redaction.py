@@ -6,19 +6,21 @@ its value, when an environment variable with a telling name (``HF_TOKEN``, ``AWS
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote, unquote
 
 HIDDEN = "[hidden]"
 
-_WORDS = frozenset({"TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "SAS"})
+_WORDS = frozenset({"TOKEN", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "SAS"})
 _PHRASES = ("API_KEY", "ACCESS_KEY", "ACCOUNT_KEY", "STORAGE_KEY", "PRIVATE_KEY", "CONNECTION_STRING", "CREDENTIAL")
 _SAY_WHERE = ("_FILE", "_PATH", "_DIR", "_FILENAME", "GOOGLE_APPLICATION_CREDENTIALS", "AWS_ACCESS_KEY_ID")
-_SHORTEST = 6  # a shorter value stands in texts by chance
+_SHORTEST = 8  # a shorter value stands in texts by chance
 
 _SHAPES = {
     what: re.compile(shape)
@@ -99,6 +101,54 @@ def find_secret(text: str) -> str:
 
 def _known_values() -> re.Pattern[str] | None:
     return _pattern(frozenset(secrets_of(os.environ) | _remembered))
+
+
+class RedactingStream(io.TextIOBase):
+    """A stream that passes whole lines on, redacted: what a process prints goes to a log on disk."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._line = ""
+        self._lock = threading.RLock()
+
+    def write(self, text: str) -> int:
+        """Keep what is not yet a line, in case a secret is being written in parts."""
+        with self._lock:
+            whole, newline, self._line = (self._line + text).rpartition("\n")
+            if newline:
+                self._stream.write(redact(whole) + newline)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass everything on."""
+        with self._lock:
+            if self._line:
+                self._stream.write(redact(self._line))
+                self._line = ""
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        """Of the stream below."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """As the stream below."""
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of the stream below."""
+        return self._stream.encoding
+
+    @property
+    def buffer(self) -> Any:
+        """The bytes below: who writes there is not overheard."""
+        return self._stream.buffer
 
 
 @lru_cache(maxsize=8)

@@ -26,6 +26,7 @@ from typing import IO, Any
 
 from ..errors import Fenced
 from ..record import HEARTBEAT_SECONDS, AttemptFolder, RunFolder
+from ..redaction import remember_secrets
 from .devices import DeviceLock, usable_devices
 from .endings import MemoryWatch, end_run, ending_of
 from .environment import worker_environment
@@ -39,6 +40,7 @@ class Supervision:
     """One attempt under supervision. ``worker`` is a spare's, already started; else one is started here."""
 
     def __init__(self, job: dict[str, Any], worker_module: str, worker: subprocess.Popen[bytes] | None = None) -> None:
+        remember_secrets(job["environment"])
         self._job = job
         self._worker_module = worker_module
         self._worker = worker

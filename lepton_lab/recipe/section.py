@@ -6,9 +6,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
+from ..redaction import find_secret
+
 # Seeds, sizes and counts have 32 bits in the libraries below.
 _MOST = 2**32
 _MAY_BE_EMPTY = ("name", "notes", "task", "model", "dataset")
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
 
 
 class Section(BaseModel):
@@ -21,8 +27,12 @@ class Section(BaseModel):
     @field_validator("*")
     @classmethod
     def _check_sense(cls, value: Any, info: ValidationInfo) -> Any:
-        """Neither absurdly large numbers nor empty words, of any field."""
+        """Neither absurdly large numbers, nor empty words, nor secrets, of any field."""
         name = str(info.field_name)
+        secret = next((kind for kind in map(find_secret, _texts(value)) if kind), "")
+        if secret:
+            do = "Put it into the environment, or where the provider's own tools keep it."
+            raise ValueError(f"{name} is written to disk and must hold no secret|{secret}|{do}")
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, (int, float)) and abs(each) >= _MOST:
                 raise ValueError(f"{name} must be less than {_MOST:,}")

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..redaction import redact
+
 EventKind = Literal["status", "metric", "log", "artifact", "sample"]
 _OWN_KEYS = ("run", "attempt", "writer", "sequence", "time", "kind")
 _LINES_AT_ONCE = 1000
@@ -92,9 +94,9 @@ class EventWriter:
             length *= 16
 
     def write(self, kind: EventKind, **body: Any) -> Event:
-        """Append one event with one system call and return it. Non-finite numbers become null."""
+        """Append one event with one system call and return it. See :func:`clean`."""
         with self._lock:
-            event = Event(self._run, self._attempt, self._writer, self._sequence, time.time(), kind, _finite(body))
+            event = Event(self._run, self._attempt, self._writer, self._sequence, time.time(), kind, clean(body))
             line = json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
             data = line.encode("utf-8", "replace")
             while data:
@@ -217,11 +219,14 @@ def _keyed(blocks: Iterator[list[Event]]) -> Iterator[tuple[float, str, int, Eve
             yield when, event.writer, event.sequence, event
 
 
-def _finite(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """``value`` as the record may hold it: numbers that are none become null, secrets are hidden."""
+    if isinstance(value, str):
+        return redact(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
+        return {str(key): clean(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [clean(each) for each in value]
     return value

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import places
 from ..errors import Fenced
-from .event import Event, EventWriter, merged, read_blocks
+from .event import Event, EventWriter, clean, merged, read_blocks
 from .files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class AttemptFolder:
 
     def write_outcome(self, status: str, **body: Any) -> None:
         """The worker's last word: ``succeeded``, ``failed`` or ``cancelled``, with reason and message."""
-        write_json(self.path / "outcome.json", {"status": status, **body})
+        write_json(self.path / "outcome.json", clean({"status": status, **body}))
 
     def outcome(self) -> dict[str, Any] | None:
         """The worker's last word, or None when it died without one."""
@@ -201,7 +201,7 @@ class RunFolder:
     def finish(self, status: str, **body: Any) -> None:
         """Write the last status, once: the first to do so is right."""
         if self.final() is None:
-            write_json(self.path / "final.json", {"status": status, "ended": time.time(), **body})
+            write_json(self.path / "final.json", clean({"status": status, "ended": time.time(), **body}))
 
     def final(self) -> dict[str, Any] | None:
         """The last status with reason, message, metrics, attempt; None while the run may go on."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 import faulthandler
 import importlib
 import json
-import math
 import os
 import signal
 import sys
@@ -28,6 +27,7 @@ from typing import Any
 
 from ..errors import RequestError
 from ..record import AttemptFolder, RunFolder
+from ..redaction import RedactingStream
 from .context import Stopped, WorkContext
 
 _QUIET = {
@@ -42,6 +42,7 @@ def main() -> None:
     """Read the order, do it, write the outcome."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)  # they go to a log on disk
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell is the supervisor's business
     spare = "--spare" in sys.argv[1:]
     if spare:
@@ -110,7 +111,7 @@ def _run(folder: RunFolder, attempt: AttemptFolder, threads: int) -> None:
         events.log(outcome["message"], "error")
     events.sync()
     sys.stderr.flush()
-    attempt.write_outcome(outcome.pop("status"), **_finite(outcome))
+    attempt.write_outcome(outcome.pop("status"), **outcome)
 
 
 def _do_job(context: WorkContext) -> dict[str, Any]:
@@ -149,17 +150,6 @@ def _explain(error: Exception) -> str:
     ):
         return f"out of memory ({first}). Set a smaller --batch-size or --max-length, or --gradient-checkpointing."
     return f"{first} (the traceback is in worker.log)"
-
-
-def _finite(value: Any) -> Any:
-    """``value`` as JSON can hold it: numbers that are none become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return value
 
 
 if __name__ == "__main__":

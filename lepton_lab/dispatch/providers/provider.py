@@ -13,27 +13,14 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
-from pydantic import field_validator
-
 from ...errors import Problem
 from ...recipe.option import option
 from ...recipe.section import Section
-from ...redaction import find_secret
 from .words import read_options
 
 
 class ProviderOptions(Section):
     """What a word says of a cluster. Providers add their fields. Holds no secret: it is saved, shown and logged."""
-
-    @field_validator("*")
-    @classmethod
-    def _check_secrets(cls, value: Any) -> Any:
-        for each in value if isinstance(value, list) else [value]:
-            found = find_secret(each) if isinstance(each, str) else ""
-            if found:
-                do = "Put it into the environment, or where the provider's own tools keep it."
-                raise ValueError(f"options of a cluster are saved and must hold no secret|{found}|{do}")
-        return value
 
 
 class StartedOptions(ProviderOptions):
