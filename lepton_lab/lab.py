@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import promotion, session
 from .errors import Problem, RunCancelled, RunFailed
-from .planning import pending_of, plan, prepare, read_recipe
+from .planning import pending_of, plan, prepare, question_of, read_recipe
 from .promotion import list_models
 from .recipe import Recipe
 from .record import AliasMove, Event, RunFolder, RunTail, RunView, children_of, folded_events, list_runs, view_of
@@ -176,6 +176,7 @@ def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
     from . import dispatch
 
     after = _unfinished_before(recipe)
+    dispatch.check_readiness(recipe, question_of(recipe))
     folder = RunFolder.create(recipe, {"pid": os.getpid(), "cwd": os.getcwd()})
     try:
         dispatch.hand_over(folder, recipe, dispatch.collect_environment(), after)

@@ -20,6 +20,7 @@ from .session import resolve_run
 
 if TYPE_CHECKING:
     from .data import Splits
+    from .dispatch.readiness import Question
     from .work.tasks.task import Task
 
 
@@ -232,6 +233,41 @@ def _check_cluster(recipe: Recipe) -> list[Problem]:
     except RequestError as error:
         return list(error.problems)
     return []
+
+
+def question_of(recipe: Recipe) -> Question:
+    """What the run will need of the worker that it goes to."""
+    from .dispatch.readiness import Question, way_out
+
+    packages = {"the work": ["torch", "transformers", "accelerate", "datasets"]}
+    extras: dict[str, str] = {}
+    if recipe.kind == "train" and recipe.peft.method != "none":
+        packages["the work"].append("peft")
+    if recipe.kind == "compile" and recipe.compile.backend != "auto":
+        backend = load_backend(recipe.compile.backend)
+        what = f"the backend {backend.name}"
+        packages[what] = [*backend.packages, *backend.build_packages]
+        extras[what] = backend.extra
+    data = recipe.data
+    words = [
+        data.dataset,
+        data.validation_dataset,
+        data.test_dataset,
+        recipe.model,
+        recipe.train.resume_from_checkpoint,
+    ]
+    named = [word for word in words if word] if recipe.kind == "train" else []
+    paths = [word.removeprefix("file:") for word in named]
+    hosts = set()
+    if any(word.startswith("hub:") for word in named) or (recipe.kind == "train" and _is_on_hub(recipe.model)):
+        hosts.add(way_out(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", os.environ))
+    return Question(packages, extras, tuple(path for path in paths if Path(path).is_absolute()), tuple(hosts))
+
+
+def _is_on_hub(model: str | None) -> bool:
+    from .work.models.source import local_model_dir
+
+    return bool(model) and local_model_dir(str(model)) is None
 
 
 def _check_places() -> list[Problem]:

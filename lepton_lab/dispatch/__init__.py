@@ -19,11 +19,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cluster import cluster_status, scale_cluster, start_cluster, stop_cluster
+    from .cluster import check_readiness, cluster_status, scale_cluster, start_cluster, stop_cluster
     from .environment import collect_environment
     from .handing import hand_over, request_cancel
 
 _HOMES = {
+    "check_readiness": "cluster",
     "cluster_status": "cluster",
     "collect_environment": "environment",
     "hand_over": "handing",
@@ -34,6 +35,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "check_readiness",
     "cluster_status",
     "collect_environment",
     "hand_over",

@@ -32,6 +32,7 @@ from .processes import ProcessMark
 from .providers import LOCAL, LiveCluster, Provider, ProviderOptions, find_provider
 from .providers.provider import StartedOptions
 from .queue import Job, RunQueue
+from .readiness import report
 from .spare import SPARE_IDLE_SECONDS, SpareKeeper
 
 CLUSTER_IDLE_SECONDS = 1800.0
@@ -133,6 +134,7 @@ class Agent:
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         operations = {
+            "check": self._check,
             "children": self._children,
             "scale": self._scale,
             "spare": self._spare,
@@ -176,6 +178,23 @@ class Agent:
     async def _spare(self, request: dict[str, Any]) -> dict[str, Any]:
         self.prepare_spare(request)
         return {"spare": self.keeper.state()}
+
+    async def _check(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What every worker says to a question, for :func:`.readiness.check_workers`."""
+        await self.queue.look_at_workers()
+        facts = self.queue.workers
+        said = (
+            await self.client.run(report, request["question"], workers=list(facts), on_error="return") if facts else {}
+        )
+        broken = {address: str(each) for address, each in said.items() if isinstance(each, BaseException)}
+        return {
+            "reports": {
+                address: {**each, "shares_home": facts[address].shares_home}
+                for address, each in said.items()
+                if address not in broken
+            },
+            "problems": {**self.queue.problems, **broken},
+        }
 
     async def _children(self, request: dict[str, Any]) -> dict[str, Any]:
         jobs = self.queue.jobs

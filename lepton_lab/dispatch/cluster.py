@@ -6,7 +6,7 @@ import importlib.util
 import signal
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import places
 from ..errors import ClusterError, Problem, RequestError
@@ -15,7 +15,12 @@ from .door import ANSWER_SECONDS, AgentDoor, spare_wanted
 from .environment import collect_environment, import_environment
 from .processes import ProcessMark
 from .providers import LOCAL, find_provider
+from .providers.provider import StartedOptions
+from .readiness import Question, check_workers, report
 from .starting import WORKER_MODULE
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
 
 PATIENCE_SECONDS = 10.0
 
@@ -97,6 +102,29 @@ def scale_cluster(workers: int, cluster: str = LOCAL) -> dict[str, Any]:
     if answer.get("error"):
         raise ClusterError(f"{door} could not scale: {answer['error']}. Its log: {door.log}")
     return answer
+
+
+def check_readiness(recipe: Recipe, question: Question) -> None:
+    """Ask a cluster's workers whether they can do what ``recipe`` asks; the cluster is started if need be.
+
+    Workers that are still to come cannot be asked; a cluster that others started must have one.
+    Raises :class:`RequestError` with everything that is wrong, and :class:`ClusterError`.
+    """
+    cluster = recipe.resources.cluster
+    _, options = find_provider(cluster)
+    if cluster == LOCAL or not recipe.resources.check_workers:
+        return
+    answer = AgentDoor(cluster).ask("check", {"question": question.to_dict()})
+    here = report({})
+    problems = check_workers(recipe, answer["reports"], here, question)
+    for address, text in answer["problems"].items():
+        do = "Install Lepton Lab there, of the same version, and start the worker again."
+        problems.append(Problem(f"worker {address} cannot take runs", text, do, where="resources.cluster"))
+    if not answer["reports"] and not problems and not isinstance(options, StartedOptions):
+        do = "Start one, for example: dask worker " + str(getattr(options, "address", "ADDRESS"))
+        problems.append(Problem(f"the cluster {cluster} has no worker", "none", do, where="resources.cluster"))
+    if problems:
+        raise RequestError(*problems)
 
 
 def _spare_wish(environment: Mapping[str, str]) -> dict[str, Any]:

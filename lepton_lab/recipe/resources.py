@@ -9,7 +9,14 @@ from .section import Section
 class ResourcesConfig(Section):
     """Place, cores and patience of a run."""
 
-    cluster: str = option("local", "Where the run goes: local, or what a provider of clusters reads.")
+    cluster: str = option(
+        "local",
+        "Where the run goes: local, an address, a cluster of yours or a provider. Default: what cluster use chose.",
+    )
+    gpu: bool = option(False, "The run needs a GPU: refuse a cluster whose workers have none.")
+    check_workers: bool = option(
+        True, "Look at the workers of a cluster before the run leaves: versions, packages, data.", advanced=True
+    )
     cpus: int | None = option(None, "Cores (threads) of the run. Default: all that the worker has.", ge=1)
     grace_seconds: float = option(30.0, "Time a cancelled run has to save before it is killed.", ge=0, advanced=True)
     orphan_grace_seconds: float = option(
