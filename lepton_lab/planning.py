@@ -81,7 +81,7 @@ def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recip
 def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems: list[Problem]) -> Recipe:
     from . import data
     from .work.outputs import check_output_dir
-    from .work.training.wishes import check_wishes
+    from .work.training.wishes import check_trackers, check_wishes
 
     tasks: list[Task] = []
     if recipe.task:
@@ -98,6 +98,8 @@ def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems
     splits: list[Splits] = []
     if task is not None and "dataset" in words and len(resolved) == len(words):
         _collect(problems, lambda: _check_data(recipe, task, model_is_fine, splits))
+    if recipe.resources.cluster == "local":  # what another place has is found out there
+        problems += check_trackers(recipe)
     if task is not None:
         problems += check_wishes(recipe, task, splits[0].problem_type if splits else None)
     update: dict[str, Any] = {}

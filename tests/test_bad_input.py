@@ -57,7 +57,7 @@ def chat(*roles: str) -> dict[str, Any]:
 def safetensors(*names: str) -> bytes:
     """The header of a file of weights; nobody may read the weights themselves."""
     header = json.dumps({name: {"dtype": "F32", "shape": [8, 8], "data_offsets": [0, 256]} for name in names}).encode()
-    return len(header).to_bytes(8, "little") + header
+    return len(header).to_bytes(8, "little") + header + bytes(256)
 
 
 GOOD = [f"text number {row},{('neg', 'pos')[row % 2]}" for row in range(20)]
@@ -145,6 +145,10 @@ CASES = [
     Case("wrong architecture", f"{FINE} --model m/vision", ("cannot do text-classification", "a model of type vit", "Name a model made for text")),
     Case("task beyond the model", f"{FINE_CHAT} --model m/bert", ("cannot do text-generation", "type bert", "It can do text-classification and token-classification")),
     Case("file as model", f"{FINE} --model good.csv", ("a model is a folder", "the file good.csv")),
+    Case("weights cut off", f"{FINE} --model m/cut", ("weights in", "are not whole", "model.safetensors: ", " of ", "Fetch or copy it again")),
+    Case("weights that Git did not fetch", f"{FINE} --model m/pointer", ("are not whole", "a Git LFS pointer", "git lfs pull")),
+    Case("weights of noise", f"{FINE} --model m/noise", ("are not whole", "no header that can be read")),
+    Case("tracker that is not installed", f"{FINE} --report-to wandb", ("--report-to wandb needs the package wandb", "pip install wandb")),
     Case("more tokens than positions", f"{FINE} --max-length 513", ("the model takes at most 512 tokens, got 513", "Set --max-length to at most 512")),
     Case("no such layer", f"{FINE} --peft lora --target-modules qery,dense", ("no layer of that name, got 'qery'", "Did you mean query?", "--target-modules", "dense, query")),
     Case("layers of another model", f"{FINE} --peft lora --target-modules q_proj --target-modules v_proj", ("no layer of that name, got 'q_proj', 'v_proj'", "dense, query")),
@@ -223,6 +227,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             **tokenizer,
             **weights,
         },
+        "cut": {**bert, "model.safetensors": weights["model.safetensors"][:-100]},
+        "pointer": {**bert, "model.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"},
+        "noise": {**bert, "model.safetensors": b"none"},
         "bare": weights,
         "torn": {"config.json": b'{"model_type": ', **tokenizer, **weights},
         "pickled": {**bert, "pytorch_model.bin": b"\x80\x02."},
@@ -331,6 +338,11 @@ def test_five_mistakes_are_five_problems(
     ):
         assert part in said
     assert said.startswith("Error: 5 problems:\n  1. ")
+    line = "train --task text-classification --epocs 3 --model m/bare --dataset gone.csv --pefd=lora --lr -1"
+    code, said, problems = ask(line, capsys)
+    check(code, said, problems, 5)
+    for part in ("Did you mean --epochs?", "Did you mean --peft?", "no config.json", "gone.csv", "must be > 0"):
+        assert part in said
     Path("a.yaml").write_text(
         "taks: text-classification\nlr: fast\ntrain: {epocs: 3}\nmodel: m/pickled\ndataset: gone.csv\n"
     )

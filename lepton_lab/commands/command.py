@@ -18,11 +18,12 @@ class HelpAsked(click.ClickException):
 
 
 class WrongWord(click.UsageError):
-    """A name that does not exist; ``problem`` says which one may have been meant."""
+    """A name that does not exist (``word``); ``problem`` says which one may have been meant."""
 
-    def __init__(self, problem: Problem, context: click.Context) -> None:
+    def __init__(self, problem: Problem, context: click.Context, word: str = "") -> None:
         super().__init__(str(problem), context)
         self.problem = problem
+        self.word = word
 
 
 def words_alike(word: str) -> str:
@@ -86,7 +87,7 @@ class LeptonCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             names = [name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
-            raise WrongWord(unknown("option", error.option_name, names), ctx) from None
+            raise WrongWord(unknown("option", error.option_name, names), ctx, error.option_name) from None
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise

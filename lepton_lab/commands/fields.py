@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command import LeptonCommand, SectionOption
+from .command import LeptonCommand, SectionOption, WrongWord, words_alike
 from .values import FieldValue
 
 if TYPE_CHECKING:
+    from ..errors import Problem
     from ..recipe import Flag
+
+WRONG_WORDS = "lepton.wrong_words"
+"""Where a context keeps the problems of options that do not exist."""
 
 SECTION_TITLES = {
     "": "The run",
@@ -31,12 +35,47 @@ class RecipeCommand(LeptonCommand):
         super().__init__(*args, **attributes)
         self.kind = kind
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse without the options that do not exist: they are refused together with what the recipe refuses."""
+        left = list(args)
+        problems: list[Problem] = []
+        while True:
+            try:
+                parsed = super().parse_args(ctx, left)
+                break
+            except WrongWord as error:
+                shorter = _without_option(left, error.word)
+                if len(shorter) == len(left):
+                    raise
+                left = shorter
+                problems.append(error.problem)
+            except click.UsageError:
+                if problems:  # what is left cannot be parsed either; the first mistake says most
+                    raise WrongWord(problems[0], ctx) from None
+                raise
+        ctx.meta[WRONG_WORDS] = problems
+        return parsed
+
     def own_params(self) -> list[click.Parameter]:
         """Arguments, recipe options, then the command's own options."""
         own = super().own_params()
         arguments = [each for each in own if isinstance(each, click.Argument)]
         rest = [each for each in own if not isinstance(each, click.Argument)]
         return [*arguments, *recipe_options(self.kind), *rest]
+
+
+def _without_option(words: list[str], name: str) -> list[str]:
+    """The words without the first that is the option ``name``, and without its value."""
+    for place, word in enumerate(words):
+        written, equals, _ = word.partition("=")
+        if words_alike(written) != name:
+            continue
+        if equals:
+            return [*words[:place], *words[place + 1 :]]
+        after = words[place + 1] if place + 1 < len(words) else "-"
+        takes_one = not after.startswith("-") or after[1:2].isdigit()
+        return [*words[:place], *words[place + 1 + takes_one :]]
+    return words
 
 
 @cache

@@ -10,7 +10,7 @@ import click
 
 from ..errors import Problem, RequestError
 from .command import json_option, option
-from .fields import RecipeCommand, given_values, set_values
+from .fields import WRONG_WORDS, RecipeCommand, given_values, set_values
 from .results import Started, Text
 from .seat import seat_of
 from .values import FileValue, OneOf, RunValue
@@ -64,6 +64,7 @@ def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Sta
     from ..planning import read_recipe
 
     seat = seat_of(context)
+    wrong: list[Problem] = context.meta.get(WRONG_WORDS, [])
     values = {**given_values(kind, parameters), **set_values(parameters["assignments"])}
     yaml_text = _yaml_text(parameters["file"], seat.cell_body)
     if kind != "train":
@@ -72,6 +73,12 @@ def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Sta
             parent = "last"
         if parent is not None:
             values["parent"] = parent
+    if wrong:
+        try:
+            lab.plan(kind, values, seat.namespace, yaml_text)
+        except RequestError as error:
+            wrong = [*wrong, *error.problems]
+        raise RequestError(*wrong)
     if parameters["show_recipe"]:
         return Text(lab.plan(kind, values, seat.namespace, yaml_text).to_yaml())
     run = lab.submit(read_recipe(kind, values, seat.namespace, yaml_text), seat.namespace)

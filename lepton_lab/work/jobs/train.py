@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import data
 from ...data import Splits
-from ...errors import DataError, MissingExtra, ModelError, Problem
+from ...errors import DataError, ModelError, Problem, RequestError, raise_problems
 from ...recipe import Recipe
 from ...recipe.defaults import defaults, resolve_defaults
 from ...record import is_complete, last_complete
@@ -24,11 +23,10 @@ from ..outputs import deliver
 from ..tasks.task import ModelSpec, Task
 from ..training.precision import choose_precision
 from ..training.scores import wilson
+from ..training.wishes import check_trackers
 
 if TYPE_CHECKING:
     import datasets
-
-_TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "mlflow": ("mlflow",)}
 
 
 def run(context: WorkContext) -> dict[str, Any]:
@@ -249,7 +247,5 @@ def _tell_defaults(context: WorkContext) -> None:
 
 
 def _check_trackers(recipe: Recipe, context: WorkContext) -> None:
-    for name in recipe.train.report_to:
-        if not any(importlib.util.find_spec(package) for package in _TRACKERS[name]):
-            raise MissingExtra(name, "mlflow" if name == "mlflow" else "all", f"report_to {name}")
+    raise_problems(RequestError, check_trackers(recipe))
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(context.attempt.path / "tensorboard"))

@@ -15,6 +15,7 @@ _WHERE = "peft.target_modules"
 # The length of a safetensors header is written in its first eight bytes; the format allows 100 MB.
 _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 100_000_000
+_POINTER = b"version https://git-lfs"
 
 
 def check_target_modules(wanted: Sequence[str], folder: Path) -> list[Problem]:
@@ -52,7 +53,7 @@ def layer_names(folder: Path) -> list[str]:
     """
     found = set()
     for path in sorted(folder.glob("*.safetensors")):
-        for name, shape in _tensors(path):
+        for name, shape, _ in _tensors(path):
             module, _, kind = name.rpartition(".")
             if kind == "weight" and len(shape) >= 2:
                 found.add(module)
@@ -65,15 +66,31 @@ def short_names(folder: Path) -> list[str]:
     return sorted(word for word in last if word and not word.isdigit())
 
 
+def torn_file(path: Path) -> str:
+    """Why a safetensors file cannot be whole, or an empty string."""
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            return "a Git LFS pointer, not the weights"
+    ends = [0]
+    for _, _, end in _tensors(path):
+        ends.append(end)
+    if len(ends) == 1:
+        return "no header that can be read"
+    with path.open("rb") as file:
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+    needed, size = _LENGTH.size + length + max(ends), path.stat().st_size
+    return f"{size:,} of {needed:,} bytes" if size < needed else ""
+
+
 def count_weights(folder: Path) -> int:
     """How many numbers a model has: by the headers of its safetensors files, else guessed from their sizes as fp32."""
     files = sorted(folder.glob("*.safetensors"))
-    counted = sum(math.prod(shape) for path in files for _, shape in _tensors(path))
+    counted = sum(math.prod(shape) for path in files for _, shape, _ in _tensors(path))
     return counted or sum(path.stat().st_size for path in files or folder.glob("pytorch_model*.bin")) // 4
 
 
-def _tensors(path: Path) -> Iterator[tuple[str, list[int]]]:
-    """(name, shape) of each tensor of a safetensors file; none of one that is torn."""
+def _tensors(path: Path) -> Iterator[tuple[str, list[int], int]]:
+    """(name, shape, end among the data in bytes) of each tensor of a safetensors file; none of one that is torn."""
     try:
         with path.open("rb") as file:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
@@ -82,4 +99,4 @@ def _tensors(path: Path) -> Iterator[tuple[str, list[int]]]:
         return
     for name, about in header.items() if isinstance(header, dict) else ():
         if name != "__metadata__" and isinstance(about, dict):
-            yield name, list(about.get("shape", ()))
+            yield name, list(about.get("shape", ())), int(about.get("data_offsets", (0, 0))[1])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ModelError, Problem
 from .abilities import can_load, is_known_type
+from .layers import torn_file
 
 if TYPE_CHECKING:
     from ..tasks.task import Task
@@ -167,7 +168,13 @@ def _check_weights(folder: Path, allow_pickle: bool) -> list[Problem]:
         if missing:
             what = f"{len(missing)} of {len(shards)} parts of the model's weights are missing"
             return [Problem(what, ", ".join(missing[:3]), "Fetch or copy them again.", _WHERE)]
-    if any(folder.glob("*.safetensors")):
+    files = sorted(folder.glob("*.safetensors"))
+    torn = {path.name: why for path in files if (why := torn_file(path))}
+    if torn:
+        got = "; ".join(f"{name}: {why}" for name, why in list(torn.items())[:3])
+        do = "Fetch or copy it again (git lfs pull, where Git brought it)."
+        return [Problem(f"the model's weights in {folder} are not whole", got, do, _WHERE)]
+    if files:
         return []
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from ...errors import Problem
 from ...recipe import Recipe, nearest
 from ..tasks.task import Task
+
+_TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "mlflow": ("mlflow",)}
+
+_PACKAGES = {"mlflow": "'lepton-lab[mlflow]'"}
+
+
+def check_trackers(recipe: Recipe) -> list[Problem]:
+    """One problem for each tracker of ``report_to`` that is not installed where this is asked."""
+    missing = [name for name in recipe.train.report_to if not any(map(importlib.util.find_spec, _TRACKERS[name]))]
+    return [
+        Problem(
+            f"--report-to {name} needs the package {name}",
+            "none installed",
+            f"Run: pip install {_PACKAGES.get(name, name)}",
+            "train.report_to",
+        )
+        for name in missing
+    ]
 
 
 def check_wishes(recipe: Recipe, task: Task, problem_type: str | None) -> list[Problem]:
