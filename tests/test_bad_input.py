@@ -170,7 +170,7 @@ CASES = [
     Case("field without value", f"{FINE} --set lr", ("--set takes PATH=VALUE", "For example")),
     Case("field of another kind", f"{FINE} --set compile.tolerance=1", ("means nothing to a train recipe", "It belongs to compile")),
     Case("unknown task", "train --task text-clasification --model m/bert --dataset good.csv", ("no such task", "Did you mean text-classification?")),
-    Case("unknown cluster", f"{FINE} --cluster far", ("no such cluster", "Set --cluster local")),
+    Case("unknown cluster", f"{FINE} --cluster far", ("no such cluster", "Set --cluster to local")),
     Case("unknown checkpoint", f"{FINE} --resume-from-checkpoint m", ("no such checkpoint", "checkpoint-N")),
     Case("reserved name", f"{FINE} --name last", ("a run cannot be called last", "Set another --name")),
     Case("output folder in use", f"{FINE} --output-dir full", ("holds other files", "got notes.txt", "Set --output-dir to a new folder"), {"full/notes.txt": b"mine"}),

@@ -41,7 +41,7 @@ class RecipeCommand(LeptonCommand):
         problems: list[Problem] = []
         while True:
             try:
-                parsed = super().parse_args(ctx, left)
+                parsed = super().parse_args(ctx, list(left))
                 break
             except WrongWord as error:
                 shorter = _without_option(left, error.word)

@@ -52,7 +52,7 @@ def load_clusters() -> SavedClusters:
             for name, each in (values.get("clusters") or {}).items()
         }
         return SavedClusters(clusters, str(values.get("default") or "local"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home that is a file is refused elsewhere
         return SavedClusters()
     except (OSError, RequestError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise RequestError(
