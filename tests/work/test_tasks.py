@@ -10,12 +10,14 @@ import pyarrow as pa
 import pytest
 
 from lepton_lab.errors import DataError, ModelError
+from lepton_lab.recipe import build_recipe
 from lepton_lab.registry import load_task
 from lepton_lab.work.data.chats import render_chats
 from lepton_lab.work.data.packing import check_packing, pack
 from lepton_lab.work.models.fast_tokenizer import load_tokenizer
 from lepton_lab.work.tasks.entities import Entity, entity_scores, find_entities
 from lepton_lab.work.tasks.task import ModelSpec
+from lepton_lab.work.training.wishes import without_effect
 
 SINGLE = ModelSpec("text-classification", "single_label", ["a", "b", "c"], 16)
 
@@ -79,6 +81,15 @@ def test_multi_label_and_regression_scores() -> None:
     assert set(task.metric_names()) >= {"loss", "accuracy", *scores, *perfect}
     assert task.metric_of(number) == ("r2", True)
     assert task.metric_of(many) == ("f1", True)
+
+
+def test_what_is_set_in_vain_is_said() -> None:
+    options = {"task": "text-classification", "model": "m", "dataset": "d.csv", "lora_r": 8, "packing": True}
+    task = load_task("text-classification")
+    said = without_effect(build_recipe("train", {**options, "eval_steps": 5, "save_steps": 5}), task)
+    assert [each.partition(" ")[0] for each in said] == ["lora_r", "eval_steps", "save_steps", "packing"]
+    fitting = {**options, "peft": "lora", "packing": False, "eval_steps": 5, "eval_strategy": "steps"}
+    assert without_effect(build_recipe("train", fitting), task) == []
 
 
 def test_predict_encodes_as_training_did(tiny_bert: Path) -> None:

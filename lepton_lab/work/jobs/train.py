@@ -23,7 +23,7 @@ from ..outputs import deliver
 from ..tasks.task import ModelSpec, Task
 from ..training.precision import choose_precision
 from ..training.scores import wilson
-from ..training.wishes import check_trackers
+from ..training.wishes import check_trackers, without_effect
 
 if TYPE_CHECKING:
     import datasets
@@ -235,6 +235,8 @@ def _tell_defaults(context: WorkContext) -> None:
     context.events.log(
         f"learning rate {recipe.train.learning_rate:g}" + (f": {reasons['learning_rate']}" if own else "")
     )
+    for each in without_effect(recipe, load_task(str(recipe.task))):
+        context.events.log(each, "warning")
     if recipe.train.load_best_model_at_end and recipe.train.eval_strategy != "no":
         from ..training.arguments import can_pick_best
 

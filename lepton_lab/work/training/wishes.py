@@ -6,6 +6,7 @@ import importlib.util
 
 from ...errors import Problem
 from ...recipe import Recipe, nearest
+from ...recipe.peft import PeftConfig
 from ..tasks.task import Task
 
 _TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "mlflow": ("mlflow",)}
@@ -50,3 +51,19 @@ def check_wishes(recipe: Recipe, task: Task, problem_type: str | None) -> list[P
             )
         )
     return problems
+
+
+def without_effect(recipe: Recipe, task: Task) -> list[str]:
+    """What was set but changes nothing beside the other settings, for people."""
+    train, peft, usual = recipe.train, recipe.peft, PeftConfig()
+    lora = [
+        name for name in type(peft).model_fields if name != "method" and getattr(peft, name) != getattr(usual, name)
+    ]
+    said = [f"{name} has no effect without --peft lora" for name in lora if peft.method == "none"]
+    if train.eval_steps and train.eval_strategy != "steps":
+        said.append("eval_steps has no effect without --eval-strategy steps")
+    if train.save_steps and train.save_strategy != "steps":
+        said.append("save_steps has no effect without --save-strategy steps")
+    if train.packing and not task.generates:
+        said.append(f"packing has no effect on {task.name}")
+    return said
