@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .cluster import check_readiness, cluster_status, scale_cluster, start_cluster, stop_cluster
     from .environment import collect_environment
     from .handing import hand_over, request_cancel
+    from .waking import wake, wake_all
 
 _HOMES = {
     "check_readiness": "cluster",
@@ -32,6 +33,8 @@ _HOMES = {
     "scale_cluster": "cluster",
     "start_cluster": "cluster",
     "stop_cluster": "cluster",
+    "wake": "waking",
+    "wake_all": "waking",
 }
 
 __all__ = [
@@ -43,6 +46,8 @@ __all__ = [
     "scale_cluster",
     "start_cluster",
     "stop_cluster",
+    "wake",
+    "wake_all",
 ]
 
 

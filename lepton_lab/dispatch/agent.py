@@ -33,6 +33,7 @@ from .providers import LOCAL, LiveCluster, Provider, ProviderOptions, find_provi
 from .providers.provider import StartedOptions
 from .queue import Job, RunQueue
 from .readiness import report
+from .reconciling import unfinished_jobs
 from .spare import SPARE_IDLE_SECONDS, SpareKeeper
 
 CLUSTER_IDLE_SECONDS = 1800.0
@@ -53,6 +54,8 @@ class Agent:
     build: str
     keeper: SpareKeeper
     idle_seconds: float
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    """Of who started it: for the runs that a former agent left."""
     started: float = field(default_factory=time.time)
     _last_used: float = field(default_factory=time.monotonic)
     _spare_for: tuple[dict[str, str], str] | None = None
@@ -72,7 +75,9 @@ class Agent:
             set_as_default=False,
             name="lepton-lab",
         )
-        self.queue = RunQueue(self.client, self._rest)
+        self.queue = RunQueue(self.client, self.cluster == LOCAL, self._rest)
+        for job in unfinished_jobs(self.cluster, self.environment):
+            self.queue.add(job)
         self._placing = asyncio.create_task(self.queue.run())
         self.door.control.unlink(missing_ok=True)
         self.server = await asyncio.start_unix_server(self._serve, str(self.door.control), limit=_LINE_BYTES)
@@ -162,7 +167,7 @@ class Agent:
         if not jobs:
             await self.queue.look_at_workers()  # with jobs it looks all the time
         workers = list(self.queue.workers.values())
-        running = [run for run, job in jobs.items() if job.worker is not None]
+        running = [run for run, job in jobs.items() if job.is_active]
         return {
             **self._identity(),
             **self.live.info(),
@@ -216,13 +221,13 @@ class Agent:
         return {"stopping": True, "pid": os.getpid()}
 
     async def _submit(self, request: dict[str, Any]) -> dict[str, Any]:
-        order = RunOrder.from_request(request)
+        order = RunOrder.from_dict(request["order"], request["environment"])
         if self.cluster == LOCAL:
             self._wants_spare = order.use_spare
             self._spare_for = (import_environment(order.environment.values), order.worker_module)
             if not order.use_spare or self.keeper.key != spare_key(order.environment.values, order.worker_module):
                 self.keeper.stop()
-        self.queue.add(Job(RunFolder(Path(request["run_dir"])), order, int(request["attempt"])))
+        self.queue.add(Job(RunFolder(Path(request["run_dir"])), order))
         return {"pid": os.getpid()}
 
     def _rest(self) -> None:
@@ -257,7 +262,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = options.model_copy(update=request.get("options", {}))
     keeper = SpareKeeper(float(os.environ.get("LEPTON_SPARE_IDLE_SECONDS") or SPARE_IDLE_SECONDS))
     idle_seconds = float(os.environ.get("LEPTON_CLUSTER_IDLE_SECONDS") or idle_seconds_of(options))
-    agent = Agent(cluster, provider, options, request["build"], keeper, idle_seconds)
+    agent = Agent(cluster, provider, options, request["build"], keeper, idle_seconds, request["environment"])
     # The spare imports torch while this process imports Dask.
     agent.prepare_spare(request)
     try:

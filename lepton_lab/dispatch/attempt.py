@@ -12,20 +12,19 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import places
 from ..errors import Fenced
-from ..record import AttemptFolder, RunFolder, read_json
-from .endings import end_attempt, ending_of
+from ..record import AttemptFolder, RunFolder
+from .endings import AttemptLimit, end_attempt
 from .environment import JobEnvironment, allotted_threads
 from .processes import ProcessMark
 from .spare import hand_to_spare
 from .starting import WORKER_MODULE, open_log
-
-_WATCH_SECONDS = 5.0
+from .watching import supervisor_of, watch
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class AttemptPlan:
     cpus: int | None = None
     devices: int = 1
     """How many devices the cores of the worker's host are shared by."""
+    orphan_grace_seconds: float = 60.0
+    stays: bool = True
+    """Whether the attempt goes on by itself, for ever, when its Dask worker goes: on the submitter's own machine."""
+    limit: AttemptLimit = field(default_factory=lambda: AttemptLimit(1))
     use_spare: bool = True
     worker_module: str = WORKER_MODULE
     environment: JobEnvironment = field(default_factory=lambda: JobEnvironment({}))
@@ -54,6 +57,8 @@ class AttemptPlan:
             "attempt": self.number,
             "threads": allotted_threads(self.cpus, self.environment.values, self.devices),
             "grace_seconds": self.grace_seconds,
+            "orphan_grace_seconds": None if self.stays else self.orphan_grace_seconds,
+            "limit": asdict(self.limit),
             "environment": dict(self.environment.values),
         }
 
@@ -74,16 +79,9 @@ def run_attempt(plan: AttemptPlan) -> dict[str, Any]:
         ending = {"status": "failed", "reason": "dispatch", "message": f"no supervisor could be started: {error}"}
         return {**answer, "status": end_attempt(folder, attempt, ending)}
     if isinstance(process, ProcessMark):
-        return {**answer, "status": _watch(folder, attempt, process, plan.grace_seconds)}
+        return {**answer, "status": watch(plan, process)}
     with process:
-        process.wait()
-    return {**answer, "status": _conclude(folder, attempt, plan.grace_seconds)}
-
-
-def supervisor_of(attempt: AttemptFolder) -> ProcessMark | None:
-    """Who looks, or looked, after this attempt."""
-    found = read_json(attempt.path / "supervisor.json")
-    return ProcessMark.from_dict(found) if found else None
+        return {**answer, "status": watch(plan, ProcessMark.of(process.pid))}
 
 
 def _start(plan: AttemptPlan, attempt: AttemptFolder) -> ProcessMark | subprocess.Popen[bytes]:
@@ -112,31 +110,7 @@ def _start(plan: AttemptPlan, attempt: AttemptFolder) -> ProcessMark | subproces
 def _adopt(folder: RunFolder, plan: AttemptPlan) -> str:
     """Watch the attempt if somebody looks after it; otherwise this task is fenced."""
     attempt = folder.attempt(plan.number)
-    supervisor = supervisor_of(attempt) if folder.final() is None else None
+    supervisor = supervisor_of(attempt) if attempt.path.is_dir() and attempt.ended() is None else None
     if supervisor is None or not supervisor.is_here:
         return "fenced"
-    return _watch(folder, attempt, supervisor, plan.grace_seconds)
-
-
-def _watch(folder: RunFolder, attempt: AttemptFolder, supervisor: ProcessMark, grace_seconds: float) -> str:
-    while not supervisor.wait(_WATCH_SECONDS):
-        pass
-    return _conclude(folder, attempt, grace_seconds)
-
-
-def _conclude(folder: RunFolder, attempt: AttemptFolder, grace_seconds: float) -> str:
-    """The final status after the supervisor has gone; written here if it could not write one."""
-    final = folder.final()
-    if final is not None:
-        return str(final["status"])
-    if not folder.path.is_dir():
-        return "gone"
-    worker = (read_json(attempt.path / "supervisor.json") or {}).get("worker")
-    if worker:
-        ProcessMark.from_dict(worker).end(grace_seconds)
-    asked = "cancel" if folder.asked("cancel") else ""
-    ending = ending_of(attempt, None, asked)
-    if ending["status"] == "failed" and ending.get("reason") in ("killed", "terminated", "orphaned"):
-        message = "The run's supervisor was killed; its last complete checkpoint stands."
-        ending = {"status": "failed", "reason": "supervisor", "message": message}
-    return end_attempt(folder, attempt, ending)
+    return watch(plan, supervisor)

@@ -12,7 +12,7 @@ from .. import places
 from ..errors import ClusterError, Problem, RequestError
 from ..record import RunFolder, read_json
 from .door import ANSWER_SECONDS, AgentDoor, spare_wanted
-from .environment import collect_environment, import_environment
+from .environment import collect_environment
 from .processes import ProcessMark
 from .providers import LOCAL, find_provider
 from .providers.provider import StartedOptions
@@ -128,11 +128,7 @@ def check_readiness(recipe: Recipe, question: Question) -> None:
 
 
 def _spare_wish(environment: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "environment": import_environment(environment),
-        "use_spare": spare_wanted(),
-        "worker_module": WORKER_MODULE,
-    }
+    return {"environment": dict(environment), "use_spare": spare_wanted(), "worker_module": WORKER_MODULE}
 
 
 def _end_silent(door: AgentDoor, force: bool) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from .. import __version__, places
 from ..errors import ClusterError
 from .endings import log_tail
-from .environment import base_environment, code_mark, collect_environment, import_environment, select_environment
+from .environment import base_environment, code_mark, collect_environment, select_environment
 from .processes import ProcessMark, kill_group
 from .providers import LOCAL, understand
 from .starting import WORKER_MODULE
@@ -125,42 +125,67 @@ class AgentDoor:
         finally:
             os.close(descriptor)
 
+    def is_open(self) -> bool:
+        """Whether an agent listens."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            try:
+                connection.connect(str(self.control))
+            except OSError:
+                return False
+        return True
+
+    def start_soon(self, body: Mapping[str, Any]) -> None:
+        """Start the agent and do not wait for it. Of several that are started at once one stays."""
+        process = self._launch(subprocess.DEVNULL)
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                process.stdin.write(self._wish(body, {}))
+        process.wait()  # for the process that forks the agent and leaves
+
     def _start(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         """Start the agent and wait until it takes runs."""
-        environment = base_environment(os.environ)
         provider, _ = understand(self.cluster)
-        if self.cluster != LOCAL:  # providers sign in with the submitter's credentials
-            environment.update(collect_environment())
-            environment.update(select_environment(os.environ, provider.environment))
-        environment.update(LEPTON_HOME=str(places.lepton_home()), LEPTON_STATE_DIR=str(places.state_root()))
-        wish = {
-            "environment": import_environment(body.get("environment", {})),
-            "use_spare": body.get("use_spare", False),
-            "worker_module": body.get("worker_module", WORKER_MODULE),
-            "build": build_mark(),
-            "options": dict(options),
-        }
-        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "lepton_lab.dispatch.agent", "--cluster", self.cluster],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=descriptor,
-                cwd=places.state_dir(),
-                env=environment,
-                start_new_session=True,
-            )
-        finally:
-            os.close(descriptor)
-        with process, contextlib.suppress(BrokenPipeError):
+        with self._launch(subprocess.PIPE) as process, contextlib.suppress(BrokenPipeError):
             try:
-                output, _ = process.communicate(json.dumps(wish).encode() + b"\n", timeout=provider.start_seconds)
+                output, _ = process.communicate(self._wish(body, options), timeout=provider.start_seconds)
             except subprocess.TimeoutExpired:
                 kill_group(process.pid)  # what it became is in its group
                 raise ClusterError(self._logged(f"did not start within {provider.start_seconds:g} s")) from None
             if output.strip() != b"ready":
                 raise ClusterError(self._logged("did not start"))
+
+    def _launch(self, stdout: int) -> subprocess.Popen[bytes]:
+        environment = base_environment(os.environ)
+        if self.cluster != LOCAL:  # providers sign in with the submitter's credentials
+            provider, _ = understand(self.cluster)
+            environment.update(collect_environment())
+            environment.update(select_environment(os.environ, provider.environment))
+        environment.update(LEPTON_HOME=str(places.lepton_home()), LEPTON_STATE_DIR=str(places.state_root()))
+        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "lepton_lab.dispatch.agent", "--cluster", self.cluster],
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=log,
+                cwd=places.state_dir(),
+                env=environment,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+
+    def _wish(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> bytes:
+        """The agent's first line: who wants it. It is in no file."""
+        wish = {
+            "environment": dict(body.get("environment", {})),
+            "use_spare": body.get("use_spare", False),
+            "worker_module": body.get("order", body).get("worker_module", WORKER_MODULE),
+            "build": build_mark(),
+            "options": dict(options),
+        }
+        return json.dumps(wish).encode() + b"\n"
 
     def _logged(self, what: str) -> str:
         return f"{self} {what}. Its log: {self.log}\n{log_tail(self.log)}"

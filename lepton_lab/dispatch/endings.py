@@ -1,17 +1,60 @@
-"""How an attempt ended, in words, and writing it down. Standard library only."""
+"""How an attempt ended, in words, and writing it down. Standard library only.
+
+An attempt that was disturbed (killed, told to leave, left alone) ends, and the run goes on with the
+next one; whatever else ends an attempt ends its run.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..record import AttemptFolder, EventWriter, RunFolder
+from ..record import DISTURBED, AttemptFolder, EventWriter, RunFolder, can_shrink, checkpoint_step, last_complete
 
 _LOG_LINES = 12
 _LOG_BYTES = 4000
+_DISTURBANCES = {
+    "terminate": ("terminated", "It was told to leave, as when a machine shuts down."),
+    "orphan": ("orphaned", "Its cluster had gone away."),
+}
+
+
+@dataclass(frozen=True)
+class AttemptLimit:
+    """How often a run that is disturbed again and again is tried. As of the beginning of an attempt."""
+
+    most: int
+    """Attempts in a row that leave no new checkpoint."""
+    in_vain: int = 0
+    """Attempts in a row before this one that left none."""
+    checkpoint: int = -1
+    """The step of the newest checkpoint then; -1 if there was none."""
+
+    @classmethod
+    def of(cls, folder: RunFolder, most: int) -> AttemptLimit:
+        """The limit of the attempt that comes next, from the record."""
+        in_vain, before = 0, -1
+        for attempt in folder.attempts():
+            ended = attempt.ended() or {}
+            step = -1 if ended.get("checkpoint") is None else int(ended["checkpoint"])
+            counts = ended.get("status") == DISTURBED and not _needs_less_memory(attempt, ended)
+            in_vain = in_vain + 1 if counts and step <= before else 0
+            before = max(before, step)
+        return cls(most, in_vain, before)
+
+    def applied(self, attempt: AttemptFolder, ending: dict[str, Any], checkpoint: int | None) -> dict[str, Any]:
+        """The ending of a disturbed attempt: the run's failure if it was the last one allowed."""
+        came_further = checkpoint is not None and checkpoint > self.checkpoint
+        if came_further or _needs_less_memory(attempt, ending) or self.in_vain + 1 < self.most:
+            return ending
+        how_often = f"{self.most} attempts in a row" if self.most > 1 else "the only attempt allowed"
+        message = f"{ending['message']}\nThis was so after {how_often} without a new checkpoint (--max-attempts)."
+        return {**ending, "status": "failed", "message": message}
 
 
 def ending_of(
@@ -19,50 +62,74 @@ def ending_of(
 ) -> dict[str, Any]:
     """``status`` with ``reason``, ``message``, ``problems``, ``metrics`` of an attempt whose worker has ended.
 
-    ``exit_code`` as of :class:`subprocess.Popen` (None: not known); ``asked`` is ``cancel``,
-    ``terminate`` or empty; ``killed_after`` are the seconds of grace that the worker let
-    pass; ``memory`` is what the system says of memory running out.
+    The status is one of a run's, or ``disturbed``. ``exit_code`` as of :class:`subprocess.Popen`
+    (None: not known); ``asked`` is ``cancel``, ``terminate``, ``orphan`` or empty; ``killed_after``
+    are the seconds of grace that the worker let pass; ``memory`` is what the system says of memory
+    running out.
     """
     outcome = attempt.outcome()
     if outcome is not None:
-        return _of_outcome(dict(outcome), asked)
+        return _of_outcome(attempt, dict(outcome), asked)
     if asked == "cancel":
         message = "stopped before it had anything to save"
         if killed_after is not None:
             message = f"did not stop within {killed_after:g} s and was killed; its last complete checkpoint stands"
         return {"status": "cancelled", "reason": "cancelled", "message": message}
-    if asked == "terminate":
-        return _terminated()
-    if exit_code is None:
-        how = "The worker ended without a word"
-    elif exit_code < 0:
-        how = f"The worker was killed by {_signal_name(-exit_code)}"
-        if -exit_code == signal.SIGKILL:
-            how += f"; {memory or 'probably memory ran out'}. A smaller --batch-size or --max-length needs less"
+    if asked:
+        return _disturbed_by(asked)
+    if exit_code is not None and exit_code >= 0:
+        how, status, reason = f"The worker ended with exit code {exit_code} and no word", "failed", "killed"
     else:
-        how = f"The worker ended with exit code {exit_code} and no word"
+        how, status, reason = "The worker ended without a word", DISTURBED, "killed"
+        if exit_code is not None:
+            how = f"The worker was killed by {_signal_name(-exit_code)}"
+            if -exit_code == signal.SIGKILL:
+                reason = "memory" if memory else "killed"
+                how += f"; {memory or 'probably memory ran out'}. A smaller --batch-size or --max-length needs less"
     tail = log_tail(attempt.path / "worker.log")
     message = f"{how}." + (f" The end of its log:\n{tail}" if tail else " Its log is empty.")
-    return {"status": "failed", "reason": "killed", "message": message}
+    return {"status": status, "reason": reason, "message": message}
 
 
-def end_run(folder: RunFolder, attempt: AttemptFolder, events: EventWriter, ending: dict[str, Any]) -> str:
-    """Write the last event and the final status of a run; returns the status that stands."""
+def end_run(
+    folder: RunFolder,
+    attempt: AttemptFolder,
+    events: EventWriter,
+    ending: dict[str, Any],
+    limit: AttemptLimit | None = None,
+) -> str:
+    """Write how an attempt ended, and the end of the run unless the attempt was disturbed; the status that stands.
+
+    Without a ``limit`` to the attempts a disturbed one is always followed by another.
+    """
     ending = {"reason": "", "message": "", **ending}
-    events.status(**{key: value for key, value in ending.items() if key != "metrics"})
-    with contextlib.suppress(OSError):
-        events.sync()  # the final status below is synced by itself
-    status = ending.pop("status")
-    folder.finish(status, attempt=attempt.number, **ending)
-    final = folder.final()
-    return str(final["status"]) if final else str(status)
+    step = _last_step(folder)
+    if ending["status"] == DISTURBED and limit is not None:
+        ending = limit.applied(attempt, ending, step)
+    if attempt.end(**ending, checkpoint=step):  # else somebody was quicker, and tells it
+        with contextlib.suppress(OSError):  # a disk that is full now; how it ended was written
+            events.status(**_told(attempt, ending, step))
+            events.sync()  # the final status is synced by itself
+    return publish_end(folder, attempt) or str((attempt.ended() or ending)["status"])
 
 
-def end_attempt(folder: RunFolder, attempt: AttemptFolder, ending: dict[str, Any]) -> str:
+def publish_end(folder: RunFolder, attempt: AttemptFolder) -> str:
+    """Give the run the end that its last attempt has, if that is one; the run's status, or an empty string."""
+    ended = attempt.ended()
+    if ended is None or ended["status"] == DISTURBED or (attempt.path / "final.json").exists():
+        return ""
+    known = {key: value for key, value in ended.items() if key not in ("status", "time", "checkpoint")}
+    folder.finish(ended["status"], attempt=attempt.number, **known)
+    return str((folder.final() or ended)["status"])
+
+
+def end_attempt(
+    folder: RunFolder, attempt: AttemptFolder, ending: dict[str, Any], limit: AttemptLimit | None = None
+) -> str:
     """:func:`end_run` by somebody who is not the attempt's supervisor."""
     events = attempt.writer("dispatch")
     try:
-        return end_run(folder, attempt, events, ending)
+        return end_run(folder, attempt, events, ending, limit)
     finally:
         events.close()
 
@@ -78,19 +145,40 @@ def log_tail(path: Path) -> str:
     return "\n".join([line for line in lines if line.strip()][-_LOG_LINES:])
 
 
-def _of_outcome(outcome: dict[str, Any], asked: str) -> dict[str, Any]:
+def _of_outcome(attempt: AttemptFolder, outcome: dict[str, Any], asked: str) -> dict[str, Any]:
     known = ("status", "reason", "message", "problems", "metrics")
     ending = {key: outcome[key] for key in known if outcome.get(key) is not None}
+    if asked == "cancel" and ending.get("reason") == "orphaned":
+        return {"status": "cancelled", "reason": "cancelled", "message": "stopped as asked"}
     if ending["status"] == "cancelled" and asked != "cancel":
-        return {**ending, **_terminated()}
+        return _disturbed_by(asked or "terminate")
+    if ending.get("reason") == "orphaned" or _needs_less_memory(attempt, ending):
+        return {**ending, "status": DISTURBED}
     return ending
 
 
-def _terminated() -> dict[str, Any]:
-    message = (
-        "The run was told to leave by a signal, as when a machine shuts down; its last complete checkpoint stands."
-    )
-    return {"status": "failed", "reason": "terminated", "message": message}
+def _disturbed_by(asked: str) -> dict[str, Any]:
+    reason, message = _DISTURBANCES[asked]
+    return {"status": DISTURBED, "reason": reason, "message": message}
+
+
+def _needs_less_memory(attempt: AttemptFolder, ending: Mapping[str, Any]) -> bool:
+    """Whether memory ran out, and the next attempt can hold fewer rows at once."""
+    return ending.get("reason") == "memory" and can_shrink(attempt)
+
+
+def _told(attempt: AttemptFolder, ending: dict[str, Any], checkpoint: int | None) -> dict[str, Any]:
+    """The status event of an ending."""
+    if ending["status"] != DISTURBED:
+        return {key: value for key, value in ending.items() if key != "metrics"}
+    way = "begins anew" if checkpoint is None else f"goes on from checkpoint-{checkpoint}"
+    message = f"Attempt {attempt.number} was disturbed and the run {way}: {ending['message']}"
+    return {"status": "queued", "stage": "", "reason": ending["reason"], "message": message}
+
+
+def _last_step(folder: RunFolder) -> int | None:
+    path = last_complete(folder)
+    return None if path is None else checkpoint_step(path)
 
 
 def _signal_name(number: int) -> str:

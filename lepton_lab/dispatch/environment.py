@@ -108,6 +108,19 @@ NO_TELEMETRY: Mapping[str, str] = {
 no terminal, unless the user agreed to it in a file of their own.
 """
 
+_CREDENTIALS = (
+    "*TOKEN",
+    "*TOKEN_*",
+    "*SECRET*",
+    "*PASSWORD*",
+    "*PASSWD*",
+    "*CREDENTIAL*",
+    "*API_KEY*",
+    "*APIKEY*",
+    "*ACCESS_KEY*",
+    "*PRIVATE_KEY*",
+)
+
 # Never inherited by the detached process: what belongs to one kernel or shell, what
 # looks like a credential, and what would change Dask.
 _STAYS_BEHIND = (
@@ -124,14 +137,7 @@ _STAYS_BEHIND = (
     "COLUMNS",
     "LINES",
     "*TOKEN*",
-    "*SECRET*",
-    "*PASSWORD*",
-    "*PASSWD*",
-    "*CREDENTIAL*",
-    "*API_KEY*",
-    "*APIKEY*",
-    "*ACCESS_KEY*",
-    "*PRIVATE_KEY*",
+    *_CREDENTIALS,
 )
 
 
@@ -150,6 +156,11 @@ def collect_environment(environ: Mapping[str, str] | None = None) -> dict[str, s
 def select_environment(environ: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
     """The variables of ``environ`` whose names are in ``patterns`` (``*`` for any ending)."""
     return dict(_matching(environ, patterns))
+
+
+def credential_names(environment: Mapping[str, str]) -> list[str]:
+    """The names in ``environment`` that look like credentials."""
+    return [name for name in environment if _is_one_of(name, _CREDENTIALS)]
 
 
 def import_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 from .. import places
 from ..errors import Fenced
 from ..record import LOST_AFTER_SECONDS, RunFolder
-from .attempt import supervisor_of
 from .door import AgentDoor, spare_wanted
 from .endings import end_attempt
+from .environment import JobEnvironment, credential_names
+from .order import RunOrder
 from .providers import find_provider
 from .starting import WORKER_MODULE
+from .watching import supervisor_of
 
 if TYPE_CHECKING:
     from ..recipe import Recipe
@@ -32,21 +35,26 @@ def hand_over(
     Raises :class:`RequestError` for a cluster this version does not know, and
     :class:`ClusterError` when the cluster cannot take the run.
     """
-    cluster = recipe.resources.cluster
-    find_provider(cluster)
-    body = {
-        "run_dir": str(folder.path),
-        "attempt": len(folder.attempts()) + 1,
-        "created": folder.header()["created"],
-        "cpus": recipe.resources.cpus,
-        "grace_seconds": recipe.resources.grace_seconds,
-        "after": list(after),
-        "parent": folder.header().get("parent") or "",
-        "environment": environment,
-        "use_spare": spare_wanted(),
-        "worker_module": worker_module,
-    }
-    AgentDoor(cluster).ask("submit", body)
+    resources, header = recipe.resources, folder.header()
+    find_provider(resources.cluster)
+    order = RunOrder(
+        cluster=resources.cluster,
+        host=platform.node(),
+        created=header["created"],
+        cpus=resources.cpus,
+        grace_seconds=resources.grace_seconds,
+        orphan_grace_seconds=resources.orphan_grace_seconds,
+        max_attempts=resources.max_attempts,
+        after=tuple(after),
+        parent=header.get("parent") or "",
+        use_spare=spare_wanted(),
+        worker_module=worker_module,
+        credentials=tuple(credential_names(environment)),
+        environment=JobEnvironment(environment),
+    )
+    order.write(folder)
+    body = {"run_dir": str(folder.path), "order": order.to_dict(), "environment": environment}
+    AgentDoor(resources.cluster).ask("submit", body)
 
 
 def request_cancel(folder: RunFolder) -> None:
@@ -55,13 +63,8 @@ def request_cancel(folder: RunFolder) -> None:
         return
     folder.ask("cancel")
     attempts = folder.attempts()
-    if not attempts:
-        try:
-            attempt = folder.take_lease(1)
-        except Fenced:
-            return  # it was just started; its supervisor sees the request
-        end_attempt(folder, attempt, {"status": "cancelled", "reason": "cancelled", "message": "never started"})
-        _fail_children(folder)
+    if not attempts or attempts[-1].ended() is not None:
+        _cancel_waiting(folder, len(attempts) + 1)
         return
     supervisor = supervisor_of(attempts[-1])
     beat = attempts[-1].heartbeat_time() or float(attempts[-1].lease().get("time", time.time()))
@@ -69,6 +72,17 @@ def request_cancel(folder: RunFolder) -> None:
     if is_silent and (supervisor is None or not supervisor.is_alive()):
         message = "its supervisor had been lost"
         end_attempt(folder, attempts[-1], {"status": "cancelled", "reason": "cancelled", "message": message})
+
+
+def _cancel_waiting(folder: RunFolder, number: int) -> None:
+    """End a run that waits for its first or next attempt, unless that begins right now: then it sees the request."""
+    try:
+        attempt = folder.take_lease(number)
+    except Fenced:
+        return
+    message = "never started" if number == 1 else "it was waiting for its next attempt"
+    end_attempt(folder, attempt, {"status": "cancelled", "reason": "cancelled", "message": message})
+    _fail_children(folder)
 
 
 def _fail_children(parent: RunFolder) -> None:

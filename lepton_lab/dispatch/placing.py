@@ -1,6 +1,7 @@
 """How one attempt gets to one worker. There are two ways, by whether the worker shares our disk.
 
-A way returns when the attempt is over as far as it can tell. The run folder, not the answer, says how.
+A way returns when the attempt is over as far as it can tell, or when the worker has left and it can do no
+more. The run folder, not the answer, says how things stand.
 """
 
 from __future__ import annotations
@@ -23,19 +24,24 @@ def way_to(worker: WorkerFacts) -> Way:
 
 
 async def run_shared(client: Any, worker: WorkerFacts, plan: AttemptPlan, left: asyncio.Event) -> None:
-    """The worker runs the attempt in the run folder itself. Raises what the task raised, which is our fault."""
+    """The worker runs the attempt in the run folder itself.
+
+    Raises what the task raised, which is our fault, and what Dask raises when it loses the worker or itself.
+    """
     future = client.submit(
         run_attempt, plan, key=plan.key, pure=False, workers=[worker.address], allow_other_workers=False
     )
-    task = asyncio.ensure_future(future.result())
+    result = asyncio.ensure_future(future.result())
     leaving = asyncio.ensure_future(left.wait())
     try:
-        await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
+        await asyncio.wait((result, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if result.done():
+            result.result()
+        else:
+            await future.cancel(force=True)  # or Dask would keep it for a worker of the same address
     finally:
-        for each in (task, leaving):
-            each.cancel()
+        result.cancel()
+        leaving.cancel()
         future.release()
 
 

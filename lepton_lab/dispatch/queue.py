@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import Fenced
-from ..record import LOST_AFTER_SECONDS, RunFolder, view_of
+from ..record import DISTURBED, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, view_of
 from .attempt import AttemptPlan
-from .endings import end_attempt
+from .endings import AttemptLimit, end_attempt, publish_end
 from .order import RunOrder
 from .placing import way_to
-from .workers import WorkerFacts, describe_worker, home_probe
+from .processes import ProcessMark
+from .watching import conclude, look_after, supervisor_of, watcher_of
+from .workers import WorkerFacts, describe_worker, home_probe, site_of
 
 _LOOK_SECONDS = 0.5
 
@@ -31,21 +34,38 @@ class Job:
 
     folder: RunFolder
     order: RunOrder
-    number: int
+    number: int = 1
     """Of the attempt that runs, or is next."""
+    is_active: bool = False
+    """Whether the attempt runs."""
     worker: WorkerFacts | None = None
-    """Where the attempt is; None while the run waits."""
+    """Where we sent the attempt; None while the run waits, and where a former agent sent it."""
     watch: asyncio.Task[None] | None = None
     left: asyncio.Event = field(default_factory=asyncio.Event)
     may_start: bool = False
     """Whether the runs before it are known to be over."""
 
+    @property
+    def attempt(self) -> AttemptFolder:
+        """The attempt that runs, or is next."""
+        return self.folder.attempt(self.number)
+
+    @property
+    def site(self) -> str:
+        """Whose devices the attempt uses; empty where that is not known."""
+        if self.worker is not None:
+            return self.worker.site
+        supervisor = supervisor_of(self.attempt)
+        return site_of(supervisor) if supervisor is not None else ""
+
 
 class RunQueue:
     """Waiting and running jobs, and the workers they go to. Lives in the agent's event loop."""
 
-    def __init__(self, client: Any, on_empty: Callable[[], None]) -> None:
+    def __init__(self, client: Any, stays: bool, on_empty: Callable[[], None]) -> None:
+        """``stays``: attempts go on when Dask goes; ``on_empty`` is called when the last run is over."""
         self._client = client
+        self._stays = stays
         self._on_empty = on_empty
         self.jobs: dict[str, Job] = {}
         self.workers: dict[str, WorkerFacts] = {}
@@ -54,8 +74,18 @@ class RunQueue:
         self._news = asyncio.Event()
 
     def add(self, job: Job) -> None:
-        """Queue a run."""
+        """Take a run in, wherever it stands: it waits for its first or next attempt, or one goes on already."""
+        if job.folder.run in self.jobs:
+            return
         self.jobs[job.folder.run] = job
+        attempts = job.folder.attempts()
+        if attempts:
+            job.number = attempts[-1].number
+            if attempts[-1].ended() is None:
+                job.is_active = True
+                job.watch = asyncio.create_task(self._see_through(job))
+            else:
+                self._go_on(job)
         self._news.set()
 
     async def run(self) -> None:
@@ -101,13 +131,13 @@ class RunQueue:
         for job in self._ready_jobs():
             if not free:
                 return
-            job.worker = free.pop(0)
-            job.watch = asyncio.create_task(self._follow(job, job.worker))
+            job.worker, job.is_active, job.left = free.pop(0), True, asyncio.Event()
+            job.watch = asyncio.create_task(self._try(job, job.worker))
             free = list(self._free_workers())
 
     def _ready_jobs(self) -> Iterator[Job]:
         """Waiting jobs whose time has come, oldest first; one that can never start is ended here."""
-        waiting = [job for job in self.jobs.values() if job.worker is None]
+        waiting = [job for job in self.jobs.values() if not job.is_active]
         for job in sorted(waiting, key=lambda each: each.order.created):
             if not job.folder.path.is_dir() or job.folder.final() is not None:
                 self._drop(job)
@@ -120,51 +150,107 @@ class RunQueue:
                     self._end(job, {"status": "failed", "reason": "parent", "message": problem})
                     continue
                 job.may_start = True
+            missing = job.order.missing_credentials()
+            if missing:
+                self._end(job, {"status": "lost", "reason": "environment", "message": _without(missing, job)})
+                continue
+            if job.folder.asked("cancel"):
+                self._end(job, {"status": "cancelled", "reason": "cancelled", "message": "it was waiting"})
+                continue
             yield job
 
     def _free_workers(self) -> Iterator[WorkerFacts]:
         """Workers with a free device and a thread to watch a run on it, least busy first."""
-        at_site: dict[str, int] = {}
-        at_worker: dict[str, int] = {}
-        for job in self.jobs.values():
-            if job.worker is not None:
-                at_site[job.worker.site] = at_site.get(job.worker.site, 0) + 1
-                at_worker[job.worker.address] = at_worker.get(job.worker.address, 0) + 1
+        active = [job for job in self.jobs.values() if job.is_active]
+        at_site = Counter(job.site for job in active)
+        at_worker = Counter(job.worker.address for job in active if job.worker is not None)
         devices: dict[str, set[str]] = {}
         for worker in self.workers.values():
             devices.setdefault(worker.site, set()).update(worker.devices)
-        for worker in sorted(self.workers.values(), key=lambda each: at_worker.get(each.address, 0)):
-            here = at_worker.get(worker.address, 0)
-            site_is_free = at_site.get(worker.site, 0) < len(devices[worker.site])
+        for worker in sorted(self.workers.values(), key=lambda each: at_worker[each.address]):
+            here = at_worker[worker.address]
+            site_is_free = at_site[worker.site] < len(devices[worker.site])
             if site_is_free and here < min(len(worker.devices), worker.threads):
                 yield worker
 
-    async def _follow(self, job: Job, worker: WorkerFacts) -> None:
-        """Run one attempt of a job and see what comes next."""
-        plan = AttemptPlan(
+    def _plan(self, job: Job) -> AttemptPlan:
+        worker = job.worker
+        return AttemptPlan(
             run_dir=str(job.folder.path),
             number=job.number,
             cpus=job.order.cpus,
-            devices=len(worker.devices),
+            devices=len(worker.devices) if worker is not None else 1,
             grace_seconds=job.order.grace_seconds,
+            orphan_grace_seconds=job.order.orphan_grace_seconds,
+            stays=self._stays,
+            limit=AttemptLimit.of(job.folder, job.order.max_attempts),
             use_spare=job.order.use_spare,
             worker_module=job.order.worker_module,
             environment=job.order.environment,
         )
+
+    async def _try(self, job: Job, worker: WorkerFacts) -> None:
+        """Make one attempt."""
         try:
-            await way_to(worker)(self._client, worker, plan, job.left)
-        except Exception as error:  # noqa: BLE001  it becomes the run's final state
-            if job.folder.path.is_dir() and job.folder.final() is None:
-                attempt = job.folder.attempt(job.number)
-                attempt.path.mkdir(exist_ok=True)
-                message = f"The task that watched the run broke: {type(error).__name__}: {error}"
-                end_attempt(job.folder, attempt, {"status": "failed", "reason": "dispatch", "message": message})
-        self._drop(job)
+            await way_to(worker)(self._client, worker, self._plan(job), job.left)
+        except Exception as error:  # noqa: BLE001  it becomes the run's final state, or means that Dask has gone
+            if not _is_of_dask(error):
+                _end_attempt_of(job, f"The task that watched the run broke: {type(error).__name__}: {error}")
+        if job.attempt.path.is_dir() and job.attempt.ended() is None:
+            await self._see_through(job)
+        else:
+            self._go_on(job)
+
+    async def _see_through(self, job: Job) -> None:
+        """Watch an attempt that no task of ours watches, by its record, until it has ended."""
+        plan = self._plan(job)
+        began = time.time()
+        while job.attempt.path.is_dir() and job.attempt.ended() is None:
+            supervisor = supervisor_of(job.attempt)
+            caretaker = supervisor or watcher_of(job.attempt)  # who began it, before there is a supervisor
+            if caretaker is not None and caretaker.is_here:
+                if await asyncio.to_thread(caretaker.wait, _LOOK_SECONDS):
+                    await asyncio.to_thread(conclude, plan)
+                continue
+            if not await self._ask_neighbour(job, plan, supervisor):
+                heard = job.attempt.heartbeat_time() or max(began, float(job.attempt.lease().get("time", began)))
+                if time.time() - heard > LOST_AFTER_SECONDS:
+                    message = f"Nothing has been heard of it for {time.time() - heard:.0f} s."
+                    ending = {"status": DISTURBED, "reason": "lost", "message": message}
+                    await asyncio.to_thread(end_attempt, job.folder, job.attempt, ending, plan.limit)
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._go_on(job)
+
+    async def _ask_neighbour(self, job: Job, plan: AttemptPlan, supervisor: ProcessMark | None) -> bool:
+        """Let a worker on the attempt's host look after it; whether there is one that does."""
+        neighbours = [] if supervisor is None else [
+            each.address for each in self.workers.values()
+            if (each.process.host, each.process.boot) == (supervisor.host, supervisor.boot)
+        ]  # fmt: skip
+        if not neighbours:
+            return False
+        watcher = watcher_of(job.attempt)
+        if watcher is not None and any(watcher == each.process for each in self.workers.values()):
+            return True
+        try:
+            await self._client.run(look_after, plan, workers=neighbours[:1])
+        except Exception:  # noqa: BLE001  it may have left just now; the next look tells
+            return False
+        return True
+
+    def _go_on(self, job: Job) -> None:
+        """After an attempt: the run is over, or waits for its next one."""
+        job.worker, job.is_active, job.watch = None, False, None
+        if not job.folder.path.is_dir() or publish_end(job.folder, job.attempt) or job.folder.final() is not None:
+            self._drop(job)
+            return
+        if job.attempt.path.is_dir():  # else the worker left before it began
+            job.number += 1
+        self._news.set()
 
     def _end(self, job: Job, ending: dict[str, Any]) -> None:
         with contextlib.suppress(Fenced, FileNotFoundError):
-            attempt = job.folder.take_lease(job.number)
-            end_attempt(job.folder, attempt, ending)
+            end_attempt(job.folder, job.folder.take_lease(job.number), ending)
         self._drop(job)
 
     def _drop(self, job: Job) -> None:
@@ -172,6 +258,29 @@ class RunQueue:
         self._news.set()
         if not self.jobs:
             self._on_empty()
+
+
+def _is_of_dask(error: Exception) -> bool:
+    """Whether Dask lost a worker, or itself: that is nobody's fault, and the record tells how the attempt stands."""
+    from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
+    from distributed.comm import CommClosedError
+
+    return isinstance(error, (KilledWorker, FutureCancelledError, CommClosedError, OSError))
+
+
+def _end_attempt_of(job: Job, message: str) -> None:
+    """End the run of a job whose task broke."""
+    if job.folder.path.is_dir():
+        job.attempt.path.mkdir(exist_ok=True)
+        end_attempt(job.folder, job.attempt, {"status": "failed", "reason": "dispatch", "message": message})
+
+
+def _without(names: list[str], job: Job) -> str:
+    return (
+        f"The agent that took the run over has not {', '.join(names)}, which the submitter had. "
+        f"Set it and go on with: lepton resume {job.folder.run}"
+    )
 
 
 def _is_over(path: Path) -> bool:

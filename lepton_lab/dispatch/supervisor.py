@@ -6,9 +6,11 @@ Standard library only: it starts in a few hundredths of a second.
 
 It reads one JSON line, from its standard input or, as a spare, from a Unix socket::
 
-    {"run_dir", "attempt", "threads", "environment": {…}, "grace_seconds"}
+    {"run_dir", "attempt", "threads", "environment": {…}, "grace_seconds", "orphan_grace_seconds", "limit"}
 
-The environment is passed on to the worker and nowhere else.
+The environment is passed on to the worker and nowhere else. ``orphan_grace_seconds`` is null
+where the attempt goes on by itself when Dask is gone; elsewhere it saves and leaves so long
+after the Dask worker that watched it. ``limit`` is an :class:`~.endings.AttemptLimit`.
 """
 
 from __future__ import annotations
@@ -28,12 +30,28 @@ from ..errors import Fenced
 from ..record import HEARTBEAT_SECONDS, AttemptFolder, RunFolder
 from ..redaction import remember_secrets
 from .devices import DeviceLock, usable_devices
-from .endings import MemoryWatch, end_run, ending_of
+from .endings import AttemptLimit, MemoryWatch, end_run, ending_of
 from .environment import worker_environment
 from .processes import ProcessMark, catches, exit_watch, kill_group
 from .starting import WORKER_MODULE, open_log, start_worker
+from .watching import watcher_of
 
 _LOOK_SECONDS = 0.05
+_RESERVED_BYTES = 2**18
+
+
+class Reserve:
+    """Room on the disk that is set free when it is needed to say that the disk is full."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with contextlib.suppress(OSError):
+            path.write_bytes(bytes(_RESERVED_BYTES))
+
+    def free(self) -> None:
+        """Give the room back."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 class Supervision:
@@ -52,6 +70,7 @@ class Supervision:
         self._saved_for = 0.0
         self._next_beat = 0.0
         self._control_seen = -1
+        self._alone_since: float | None = None
         self._lock = DeviceLock(usable_devices(job["environment"]))
 
     def run(self) -> str:
@@ -60,14 +79,19 @@ class Supervision:
         Raises :class:`Fenced` when another supervisor has the attempt.
         """
         claim(self._attempt)
+        if self._attempt.ended() is not None:
+            raise Fenced(f"attempt {self._attempt.number} of run {self._folder.run} has ended")
         self._events = self._attempt.writer("supervisor")
         signal.signal(signal.SIGTERM, lambda number, frame: self._ask("terminate"))
         memory = MemoryWatch()
+        self._reserve = Reserve(self._attempt.path / ".reserve")
         if not self._wait_for_device():
-            exit_code = self._drop_spare()
+            exit_code = self._drop_worker()
         else:
             self._start()
             exit_code = self._watch()
+        if self._folder.asked("cancel"):
+            self._asked = "cancel"  # also when it came later: nobody wants another attempt
         ending = ending_of(
             self._attempt,
             exit_code,
@@ -75,7 +99,8 @@ class Supervision:
             float(self._job["grace_seconds"]) if self._was_killed else None,
             memory.verdict(),
         )
-        return end_run(self._folder, self._attempt, self._events, ending)
+        self._reserve.free()
+        return end_run(self._folder, self._attempt, self._events, ending, AttemptLimit(**self._job["limit"]))
 
     def _wait_for_device(self) -> bool:
         """Whether this run has a device now; False when it was asked to stop before."""
@@ -122,7 +147,7 @@ class Supervision:
         kill_group(worker.pid)  # what it left behind, while its number cannot be used again
         return worker.wait()
 
-    def _drop_spare(self) -> int | None:
+    def _drop_worker(self) -> int | None:
         if self._worker is None:
             return None
         kill_group(self._worker.pid)
@@ -136,12 +161,16 @@ class Supervision:
             self._next_beat = now + HEARTBEAT_SECONDS
             with contextlib.suppress(OSError):  # a full disk ends the worker, not who reports it
                 self._attempt.beat()
+            if self._attempt.ended() is not None:
+                self._leave_to_others()
+            self._look_for_watcher(now)
         # The folder's time tells of a new request; each beat looks anyway, for file systems that keep time badly.
         changed = self._control_time()
         is_news = is_beat or changed != self._control_seen
         self._control_seen = changed
         if is_news and not self._asked and self._folder.asked("cancel"):
-            self._events.status(status="cancelling")
+            with contextlib.suppress(OSError):
+                self._events.status(status="cancelling")
             self._ask("cancel")
         if self._worker is None:
             return
@@ -156,6 +185,26 @@ class Supervision:
         if asked and asked["time"] != self._saved_for and catches(self._worker.pid, signal.SIGUSR1):
             self._saved_for = asked["time"]
             self._worker.send_signal(signal.SIGUSR1)
+
+    def _leave_to_others(self) -> None:
+        """Somebody declared this attempt over, when nothing had been heard of it for long: nothing here counts."""
+        self._drop_worker()
+        raise Fenced(f"attempt {self._attempt.number} of run {self._folder.run} was ended by others")
+
+    def _look_for_watcher(self, now: float) -> None:
+        """Save and leave when no Dask worker has watched for too long."""
+        patience = self._job["orphan_grace_seconds"]
+        if patience is None:
+            return
+        watcher = watcher_of(self._attempt)
+        if watcher is None or watcher.is_alive():
+            self._alone_since = None
+            return
+        if self._alone_since is None:
+            self._alone_since = now
+            self._events.log("The Dask worker that watched this run has gone.", "warning")
+        if now - self._alone_since >= float(patience):
+            self._ask("orphan")
 
     def _control_time(self) -> int:
         try:

@@ -70,6 +70,11 @@ def home_probe() -> Iterator[tuple[str, str]]:
         path.unlink(missing_ok=True)
 
 
+def site_of(process: ProcessMark) -> str:
+    """What processes that share devices have in common."""
+    return f"{process.host} {process.boot}"
+
+
 def describe_worker(probe: tuple[str, str]) -> dict[str, Any]:
     """Runs on the worker: what it is, as JSON values. Imports nothing heavy."""
     path, word = probe
@@ -81,8 +86,7 @@ def describe_worker(probe: tuple[str, str]) -> dict[str, Any]:
     return {
         "process": process.to_dict(),
         "host": platform.node(),
-        # Locks on devices are files in the state folder: where it is the same, so are the devices.
-        "site": "\n".join((process.host, process.boot, str(places.state_root()))),
+        "site": site_of(process),
         "devices": usable_devices(os.environ),
         "versions": {"python": platform.python_version(), **_versions()},
         "executable": sys.executable,

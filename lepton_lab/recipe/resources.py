@@ -22,3 +22,10 @@ class ResourcesConfig(Section):
     orphan_grace_seconds: float = option(
         60.0, "Time a run goes on without its supervisor before it saves and leaves.", ge=0, advanced=True
     )
+    max_attempts: int = option(
+        4,
+        "Attempts in a row that may come to no new checkpoint, because a process or machine was taken away; then the "
+        "run fails.",
+        ge=1,
+        advanced=True,
+    )

@@ -16,7 +16,7 @@ from .checkpoints import (
 )
 from .event import Event, EventWriter, in_order, read_events
 from .files import create_json, digest_of, read_json, write_json
-from .folder import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
+from .folder import DISTURBED, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
 from .runs import children_of, find_run, list_runs, newest_run, run_folders, unfinished_runs
 from .series import Series
 from .tail import RunTail
@@ -24,6 +24,7 @@ from .view import ENDED, STATUSES, RunFold, RunView, fold, folded_events, view_o
 
 __all__ = [
     "COMPLETE_MARK",
+    "DISTURBED",
     "ENDED",
     "HEARTBEAT_SECONDS",
     "LOST_AFTER_SECONDS",

@@ -5,15 +5,20 @@
     runs/RUN/
       run.json                 the header, written once
       recipe.yaml              the plan, written once
+      order.json               how it was handed over; what the submitter's agent needs to try it again
       control/cancel.json      somebody asked the run to stop
       control/save.json        somebody asked for a checkpoint now
       attempts/1/              made by who takes the lease: mkdir is the compare-and-swap
         lease.json             who holds it
+        supervisor.json        who looks after it, and its worker
+        watcher.json           the Dask worker that watches it now, where that is not who took the lease
         heartbeat.json         the supervisor is alive
         events-WRITER.jsonl    what happened
         outcome.json           what the worker says of its end
         worker.log             the worker's stdout and stderr
         checkpoints/ model/ adapter/ …
+        ended.json             how the attempt ended: the first to say so is right; without it nobody takes the next one
+        final.json             the run's, from before somebody resumed it
       final.json               the last status; written once, after the last event
 
 Standard library only: the supervisor imports this.
@@ -22,6 +27,7 @@ Standard library only: the supervisor imports this.
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 import shutil
 import time
@@ -33,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 from .. import places
 from ..errors import Fenced
 from .event import Event, EventWriter, clean, merged, read_blocks
-from .files import read_json, write_json
+from .files import create_json, read_json, write_json
 
 if TYPE_CHECKING:
     from ..recipe import Recipe
@@ -46,6 +52,14 @@ HEARTBEAT_SECONDS = 1.0
 
 LOST_AFTER_SECONDS = 30.0
 """A running attempt whose heartbeat is older than this is shown as lost."""
+
+
+DISTURBED = "disturbed"
+"""How an attempt ended that was not to blame: the next one goes on from the last complete checkpoint."""
+
+
+REOPENED_FOLDER = ".reopened"
+"""Beside the run folders: the names of runs that somebody resumed, for indexes that take an end for the end."""
 
 
 def new_run_id() -> str:
@@ -83,6 +97,18 @@ class AttemptFolder:
     def lease(self) -> dict[str, Any]:
         """Who holds this attempt: ``host``, ``pid``, ``boot``, ``time``; empty if just being taken."""
         return read_json(self.path / "lease.json") or {}
+
+    def end(self, status: str, **body: Any) -> bool:
+        """Say how this attempt ended; False if that was said before, and then that stands.
+
+        ``status`` is one of a run, and then the run's, or :data:`DISTURBED`.
+        """
+        return _created(self.path / "ended.json", clean({"status": status, "time": time.time(), **body}))
+
+    def ended(self) -> dict[str, Any] | None:
+        """How the attempt ended, or None while it may go on: ``status, reason, message, checkpoint, time`` …"""
+        found: dict[str, Any] | None = read_json(self.path / "ended.json")
+        return found
 
     def write_outcome(self, status: str, **body: Any) -> None:
         """The worker's last word: ``succeeded``, ``failed`` or ``cancelled``, with reason and message."""
@@ -132,6 +158,8 @@ class RunFolder:
                 "notes": recipe.notes,
                 "parent": recipe.parent,
                 "created": time.time(),
+                "cluster": recipe.resources.cluster,
+                "host": platform.node(),
                 "submitter": dict(submitter or {}),
             }
             write_json(temporary / "run.json", header)
@@ -168,10 +196,13 @@ class RunFolder:
         """Begin attempt ``number``, or raise :class:`Fenced` when somebody else already has.
 
         ``mkdir`` either makes the folder or fails, on every file system: it is the
-        compare-and-swap. A run that has ended takes no further attempt.
+        compare-and-swap. A run that has ended takes no further attempt, and an attempt
+        follows only one that is known to have ended.
         """
         if self.final() is not None:
             raise Fenced(f"run {self.run} has ended")
+        if number > 1 and not self._may_follow(self.attempt(number - 1)):
+            raise Fenced(f"attempt {number - 1} of run {self.run} has not ended")
         attempt = self.attempt(number)
         try:
             attempt.path.mkdir()
@@ -198,12 +229,59 @@ class RunFolder:
         found: dict[str, Any] | None = read_json(self.path / "control" / f"{word}.json")
         return found
 
+    def withdraw(self, word: str) -> None:
+        """Forget a request."""
+        (self.path / "control" / f"{word}.json").unlink(missing_ok=True)
+
     def finish(self, status: str, **body: Any) -> None:
         """Write the last status, once: the first to do so is right."""
-        if self.final() is None:
-            write_json(self.path / "final.json", clean({"status": status, "ended": time.time(), **body}))
+        path = self.path / "final.json"
+        value = clean({"status": status, "ended": time.time(), **body})
+        if not _created(path, value) and self.final() is None:
+            write_json(path, value)  # what was there was said of an attempt before a resumption
 
     def final(self) -> dict[str, Any] | None:
         """The last status with reason, message, metrics, attempt; None while the run may go on."""
         found: dict[str, Any] | None = read_json(self.path / "final.json")
+        number = found.get("attempt") if found else None
+        if number is not None and self.attempt(int(number) + 1).path.is_dir():
+            return None  # whoever wrote it slept over a resumption
         return found
+
+    def reopen(self) -> AttemptFolder | None:
+        """Take the end of a run back, so that another attempt may follow; the attempt that was the last.
+
+        None when somebody else was quicker, or there was no end.
+        """
+        final = self.final()
+        attempts = self.attempts()
+        if final is None or not attempts:
+            return None
+        mark = self.path.parent / REOPENED_FOLDER / self.run
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+        try:
+            (self.path / "final.json").rename(attempts[-1].path / "final.json")
+        except FileNotFoundError:
+            return None
+        for word in ("cancel", "save"):
+            self.withdraw(word)
+        return attempts[-1]
+
+    def close_again(self, attempt: AttemptFolder) -> None:
+        """Undo :meth:`reopen`, when nobody could be found to go on."""
+        (attempt.path / "final.json").rename(self.path / "final.json")
+
+    def _may_follow(self, attempt: AttemptFolder) -> bool:
+        ended = attempt.ended()
+        if ended is None:
+            return False
+        return ended["status"] == DISTURBED or (attempt.path / "final.json").exists()
+
+
+def _created(path: Path, value: Mapping[str, Any]) -> bool:
+    try:
+        create_json(path, value)
+    except FileExistsError:
+        return False
+    return True

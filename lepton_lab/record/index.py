@@ -5,7 +5,8 @@ deleted at any time and is made again. Two facts keep it right, whoever writes, 
 copies runs and whatever a clock says:
 
 - A header and ``final.json`` are written once. So a run that has ended is never read again, and
-  one that has not is looked at each time, from where the last look ended.
+  one that has not is looked at each time, from where the last look ended. The few runs that
+  somebody resumed are listed in a folder of their own, and read again each time.
 - A run is known by its id and the inode of its folder, which listing the folder gives for
   nothing: what was deleted drops out, what was copied back is read again.
 """
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import places
 from .files import read_json
-from .folder import RunFolder
+from .folder import REOPENED_FOLDER, RunFolder
 from .glance import Glance
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ class RunIndex:
                 looked_up = (header["created"], header["kind"], header.get("name"), header.get("parent"))
                 rows.append((run, inode, *looked_up, 0, json.dumps(header)))
         self._write("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
+        reopened = [run for run in _names_in(self._root / REOPENED_FOLDER) if run in there]
+        headers = [(json.dumps(read_json(self._root / run / "run.json")), run) for run in reopened]
+        self._write("UPDATE runs SET ended = 0, facts = ? WHERE run = ? AND ended", headers)
         ended = []
         for run, header_text in self._ask("SELECT run, facts FROM runs WHERE NOT ended"):
             final = read_json(self._root / run / "final.json")
@@ -149,6 +153,13 @@ def _row(header: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """What a list shows of a run: ``run`` and ``status`` first, then what stays and what is now."""
     stays = {key: header.get(key) for key in _HEADER_KEYS}
     return {"run": stays.pop("run"), "status": now.pop("status"), **stays, **now}
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def _run_inodes(root: Path) -> dict[str, int]:

@@ -133,12 +133,12 @@ class LiveRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was read and nothing can come any more (a ``lost`` run may come back)."""
+        """Whether everything was read and nothing comes any more, unless somebody resumes the run."""
         return self._complete
 
     def read(self) -> RunView:
         """Take in what is new. Raises FileNotFoundError when the run was deleted."""
-        if self._complete:
+        if self._complete and self.folder.final() is not None:
             return self.view
         has_final = self.folder.final() is not None
         # Read after looking: final.json is written behind the last event.

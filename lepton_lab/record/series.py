@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -46,3 +47,16 @@ class Series:
         self.steps.append(step)
         self.values.append(value)
         self.times.append(when)
+
+    def insert(self, step: int, value: float, when: float) -> None:
+        """Add a point that comes late: points after it stay."""
+        place = bisect_left(self.steps, step)
+        if place == len(self.steps) or self.steps[place] != step:
+            self.steps.insert(place, step)
+            self.values.insert(place, value)
+            self.times.insert(place, when)
+
+    def cut(self, step: int) -> None:
+        """Take back what came from this step on."""
+        place = bisect_left(self.steps, step)
+        del self.steps[place:], self.values[place:], self.times[place:]

@@ -95,6 +95,7 @@ class RunFold:
         known = ("run", "kind", "task", "model", "name", "tags", "notes", "parent", "created")
         self.view = RunView(**{key: header[key] for key in known if header.get(key) is not None})
         self._applied: dict[tuple[int, str], int] = {}  # the last sequence of each writer, which counts up
+        self._began: dict[int, int] = {}  # attempt → its first step
         self._told: tuple[str, str, str] = (self.view.status, "", "")
 
     def apply(self, event: Event) -> None:
@@ -104,21 +105,13 @@ class RunFold:
             return
         self._applied[stream] = event.sequence
         view, body = self.view, event.body
+        is_late = event.attempt < view.attempt  # of an attempt that another has followed
         view.attempt = max(view.attempt, event.attempt)
         if event.kind == "status":
-            self._apply_status(event)
+            if not is_late:
+                self._apply_status(event)
         elif event.kind == "metric":
-            step, values = int(body["step"]), body["values"]
-            for name, value in values.items():
-                if isinstance(value, (int, float)) and math.isfinite(value):
-                    series = view.series.get(name)
-                    if series is None:
-                        series = view.series[name] = Series()
-                    series.put(step, value, event.time)
-            view.step = max(view.step, step) if "loss" not in values else step
-            view.epoch = body.get("epoch", view.epoch)
-            if view.first_step_time is None:
-                view.first_step_time = event.time
+            self._apply_metric(event)
         elif event.kind == "log":
             view.logs.append({"time": event.time, "level": body["level"], "message": body["message"]})
         elif event.kind == "artifact":
@@ -130,6 +123,32 @@ class RunFold:
                 view.artifacts[body["name"]] = dict(body)
         elif event.kind == "sample":
             view.samples[body["name"]] = list(body["rows"])
+
+    def _apply_metric(self, event: Event) -> None:
+        view, body = self.view, event.body
+        step, values = int(body["step"]), body["values"]
+        is_late = event.attempt < view.attempt
+        if is_late and any(number > event.attempt and first <= step for number, first in self._began.items()):
+            return  # computed again since
+        if not is_late and event.attempt not in self._began:
+            self._began[event.attempt] = step
+            for each in view.series.values():
+                each.cut(step)  # what the attempt before it did after its last checkpoint
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                series = view.series.get(name)
+                if series is None:
+                    series = view.series[name] = Series()
+                if is_late:
+                    series.insert(step, value, event.time)
+                else:
+                    series.put(step, value, event.time)
+        if is_late:
+            return
+        view.step = max(view.step, step) if "loss" not in values else step
+        view.epoch = body.get("epoch", view.epoch)
+        if view.first_step_time is None:
+            view.first_step_time = event.time
 
     def _apply_status(self, event: Event) -> None:
         view, body = self.view, event.body

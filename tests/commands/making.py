@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lepton_lab.recipe import build_recipe
-from lepton_lab.record import AttemptFolder, RunFolder
+from lepton_lab.record import DISTURBED, AttemptFolder, RunFolder
 
 TRAIN = {"task": "text-classification", "model": "sample:minilm", "dataset": "reviews.csv"}
 
@@ -17,6 +17,8 @@ def new_run(kind: str = "train", **options: Any) -> RunFolder:
 
 def begin(folder: RunFolder, number: int = 1) -> AttemptFolder:
     """A run that somebody works on."""
+    if number > 1:
+        folder.attempt(number - 1).end(DISTURBED)
     attempt = folder.take_lease(number, {"host": "here"})
     attempt.beat()
     attempt.writer("supervisor").status(status="running")

@@ -72,7 +72,7 @@ def test_cluster_listens_on_this_machine_under_tls_and_ignores_interrupts(
     assert cluster_status()["pid"] == process.pid
     assert os.getsid(process.pid) != os.getsid(0)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (fresh_lab.state / "tls").iterdir()}
-    assert modes == {"authority.pem": 0o600, "cluster.pem": 0o600, "cluster.key": 0o600}
+    assert modes == {"authority.pem": 0o600, "cluster.pem": 0o600, "cluster.key": 0o600, ".lock": 0o600}
     assert stat.S_IMODE((fresh_lab.state / "control-local.sock").stat().st_mode) == 0o600
     assert stat.S_IMODE(fresh_lab.state.stat().st_mode) == 0o700
 

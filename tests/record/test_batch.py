@@ -8,6 +8,7 @@ import pytest
 
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import BatchPlan, RunFolder, can_shrink, memory_problem, next_plan, plan_of
+from tests.attempts import next_attempt
 
 
 @pytest.fixture
@@ -41,14 +42,14 @@ def test_the_next_attempt_needs_less_of_what_was_too_much(folder: RunFolder) -> 
     one.write_outcome("failed", reason="memory")
     second = next_plan(folder, first, 2)
     assert (second.train, second.accumulation, second.evaluate) == (8, 2, 32)
-    two = folder.take_lease(2)
+    two = next_attempt(folder)
     BatchPlan(16, 8, 32, phase="evaluate").write(two)
     events = two.writer("supervisor")
     events.status(status="queued", reason="memory", message="the system killed it")
     events.close()
     third = next_plan(folder, first, 3)
     assert (third.train, third.accumulation, third.evaluate) == (8, 2, 16)
-    three = folder.take_lease(3)
+    three = next_attempt(folder)
     third.write(three)
     three.write_outcome("failed", reason="orphaned")
     assert next_plan(folder, first, 4) == third

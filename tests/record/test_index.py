@@ -26,6 +26,7 @@ from lepton_lab.record import (
     unfinished_runs,
     view_of,
 )
+from tests.attempts import next_attempt
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +104,7 @@ def test_a_living_run_shows_what_its_events_say() -> None:
     assert list_runs()[0]["progress"] == 0.5
     trainer.report("metrics", {"test_accuracy": 0.75})
     assert list_runs()[0]["metrics"] == {"test_accuracy": 0.75}
-    again = folder.take_lease(2).writer("trainer")
+    again = next_attempt(folder).writer("trainer")
     again.metric(4, {"loss": 1.0})
     assert list_runs()[0]["progress"] == view_of(folder).progress == 0.1
     folder.ask("cancel")

@@ -12,6 +12,7 @@ import pytest
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import RunFolder, RunView
 from lepton_lab.record.live import POINTS_KEPT, LiveFeed, LiveRun, decimate, histogram
+from tests.attempts import next_attempt
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +134,7 @@ def test_a_resume_that_goes_back_sends_a_new_snapshot_even_if_it_caught_up() -> 
     for step in range(1, 6):
         first.metric(step, {"loss": 1.0})
     viewer.look()
-    second = folder.take_lease(2).writer("trainer")
+    second = next_attempt(folder).writer("trainer")
     for step in range(3, 8):
         second.metric(step, {"loss": 2.0})
     assert viewer.look() == ["snapshot"]

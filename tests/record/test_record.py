@@ -13,6 +13,7 @@ import pytest
 from lepton_lab.errors import Fenced, RunNotFound
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import RunFolder, RunTail, find_run, folded_events, list_runs, newest_run, read_events, view_of
+from tests.attempts import next_attempt
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def test_each_step_once_after_a_resume_that_went_back() -> None:
     for step in (10, 20, 30):
         first.metric(step, {"loss": step / 10})
     first.metric(30, {"eval_loss": 9.0})
-    second = folder.take_lease(2).writer("trainer")
+    second = next_attempt(folder).writer("trainer")
     for step in (20, 30, 40):
         second.metric(step, {"loss": step / 100})
     steps = [event.body["step"] for event in folded_events(folder.events()) if event.kind == "metric"]

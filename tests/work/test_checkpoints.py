@@ -18,6 +18,7 @@ from lepton_lab.record import (
     mark_complete,
 )
 from lepton_lab.work.training.checkpoints import adopt, put_in_place, written_aside
+from tests.attempts import next_attempt
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_the_highest_step_of_any_attempt_and_its_best_go_on(folder: RunFolder) -
     best = write(one, 2)
     last = write(one, 6, best=2)
     assert checkpoints_to_resume(folder) == [last, best]
-    two = folder.take_lease(2).path / "checkpoints"
+    two = next_attempt(folder).path / "checkpoints"
     adopted = adopt(best, two)
     assert adopted == two / "checkpoint-2"
     assert is_intact(adopted)
@@ -88,7 +89,7 @@ def test_the_highest_step_of_any_attempt_and_its_best_go_on(folder: RunFolder) -
 
 
 def test_the_best_is_found_in_a_run_folder_that_moved(folder: RunFolder, tmp_path: Path) -> None:
-    one, two = (folder.take_lease(number).path / "checkpoints" for number in (1, 2))
+    one, two = (next_attempt(folder).path / "checkpoints" for _ in range(2))
     write(one, 2)
     state = {"best_global_step": 2, "best_model_checkpoint": "/elsewhere/attempts/1/checkpoints/checkpoint-2"}
     last = write(two, 6)

@@ -22,6 +22,7 @@ from lepton_lab.work.outputs import check_output_dir, deliver
 from lepton_lab.work.training.checkpoints import drop_old
 from lepton_lab.work.training.precision import choose_precision, cpu_bf16_feature
 from lepton_lab.work.training.scores import wilson
+from tests.attempts import next_attempt
 
 
 def test_a_good_folder_has_no_problems(tiny_bert: Path, tiny_llama: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_checkpoint_counts_only_when_whole() -> None:
     (root / "checkpoint-4" / "model.safetensors").write_bytes(b"123")
     assert not is_complete(root / "checkpoint-4")
     assert last_complete(folder) == root / "checkpoint-2"
-    folder.take_lease(2)
+    next_attempt(folder)
     assert last_complete(folder) == root / "checkpoint-2"
 
 

@@ -14,6 +14,7 @@ from lepton_lab.registry import load_task
 from lepton_lab.work.context import Stopped, WorkContext, parent_model
 from lepton_lab.work.jobs import train
 from lepton_lab.work.tasks.task import ModelSpec
+from tests.attempts import next_attempt
 
 # peft asks transformers for an attribute that was renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
@@ -171,7 +172,7 @@ def test_a_stopped_run_saves_and_the_next_attempt_goes_on(context: Make, tiny_be
     stopped_at = max(view_of(work.folder).series["loss"].steps)
     assert stopped_at in (7, 8)
     assert (work.attempt.path / "checkpoints" / f"checkpoint-{stopped_at}" / "complete.json").exists()
-    attempt = work.folder.take_lease(2)
+    attempt = next_attempt(work.folder)
     again = WorkContext(work.folder, attempt, work.folder.recipe(), attempt.writer("trainer"), 1)
     metrics = train.run(again)
     again.events.close()

@@ -16,6 +16,7 @@ import pytest
 
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import AttemptFolder, RunFolder, read_events, view_of
+from tests.attempts import next_attempt
 
 
 class Worker:
@@ -112,7 +113,7 @@ def test_a_spare_saves_when_asked_stops_when_told_and_the_next_attempt_goes_on(
     assert spare.process.stdout.read() == b""
     assert (first.path / "worker.log").exists()
 
-    second = folder.take_lease(2)
+    second = next_attempt(folder)
     worker = start()
     worker.order(folder, second)
     wait_for(lambda: steps_of(second) > stopped)
