@@ -8,6 +8,7 @@
     │   ├── DataError                                    the data set cannot be used as asked
     │   ├── ModelError                                   the model cannot be used as asked
     │   ├── OutputError                                  the output folder or the disk cannot take the result
+    │   │   └── DiskFull                                 the disk became full in the middle
     │   ├── MissingExtra                                 an optional package is not installed
     │   └── RunNotFound                       HTTP 404   no run, or more than one, has that name
     ├── RunFailed                   exit 1    HTTP 409   the run ended ``failed`` or ``lost``
@@ -109,6 +110,10 @@ class ModelError(RequestError):
 
 class OutputError(RequestError):
     """The output folder holds something else, or the disk is too full."""
+
+
+class DiskFull(OutputError):
+    """The disk became full in the middle of a run."""
 
 
 class MissingExtra(RequestError):

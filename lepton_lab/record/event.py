@@ -77,6 +77,7 @@ class EventWriter:
     def __init__(self, path: Path, run: str, attempt: int, writer: str) -> None:
         self._run, self._attempt, self._writer = run, attempt, writer
         self._lock = threading.Lock()
+        self._is_torn = False
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._sequence = self._next_sequence()
 
@@ -98,9 +99,12 @@ class EventWriter:
         with self._lock:
             event = Event(self._run, self._attempt, self._writer, self._sequence, time.time(), kind, clean(body))
             line = json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
-            data = line.encode("utf-8", "replace")
+            # A full disk may have torn the last line: what comes now begins a new one.
+            data = (b"\n" if self._is_torn else b"") + line.encode("utf-8", "replace")
+            self._is_torn = True
             while data:
                 data = data[os.write(self._descriptor, data) :]
+            self._is_torn = False
             self._sequence += 1
         return event
 

@@ -26,6 +26,7 @@ Standard library only: the supervisor imports this.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import secrets
@@ -43,6 +44,9 @@ from .files import create_json, read_json, write_json
 
 if TYPE_CHECKING:
     from ..recipe import Recipe
+
+_RESERVE = ".reserve"
+_RESERVE_BYTES = 256 * 1024
 
 _LETTERS = "abcdefghjkmnpqrstvwxyz"
 _ALPHABET = _LETTERS + "23456789"
@@ -109,6 +113,16 @@ class AttemptFolder:
         """How the attempt ended, or None while it may go on: ``status, reason, message, checkpoint, time`` …"""
         found: dict[str, Any] | None = read_json(self.path / "ended.json")
         return found
+
+    def keep_reserve(self) -> None:
+        """Take some room on the disk, so that the end can be written down even when it is full."""
+        with contextlib.suppress(OSError):
+            (self.path / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
+
+    def free_reserve(self) -> None:
+        """Give the room back, to write the end."""
+        with contextlib.suppress(OSError):
+            (self.path / _RESERVE).unlink(missing_ok=True)
 
     def write_outcome(self, status: str, **body: Any) -> None:
         """The worker's last word: ``succeeded``, ``failed`` or ``cancelled``, with reason and message."""

@@ -18,13 +18,17 @@ class Stopped(LeptonError):
 
 @dataclass
 class WorkContext:
-    """One job's view of the world. ``threads`` are those that torch and the runtimes may use."""
+    """One job's view of the world. ``threads`` are those that torch and the runtimes may use.
+
+    ``rank`` is this process's number in a gang that trains one model together; only 0 writes.
+    """
 
     folder: RunFolder
     attempt: AttemptFolder
     recipe: Recipe
     events: EventWriter
     threads: int
+    rank: int = 0
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
     _save: threading.Event = field(default_factory=threading.Event, repr=False)
     stop_reason: str = ""

@@ -14,6 +14,7 @@ The last thing it does is to write the attempt's ``outcome.json``; then it exits
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib
 import json
@@ -25,10 +26,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ..errors import RequestError
-from ..record import AttemptFolder, RunFolder
+from ..errors import DiskFull, Problem, RequestError
+from ..record import AttemptFolder, BatchPlan, RunFolder, memory_problem, plan_of
 from ..redaction import RedactingStream
 from .context import Stopped, WorkContext
+from .full_disk import disk_full, is_full
+from .memory import is_out_of_memory
 
 _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -88,6 +91,7 @@ def _run(folder: RunFolder, attempt: AttemptFolder, threads: int) -> None:
         os.environ[name] = str(threads)
     outcome: dict[str, Any]
     events = attempt.writer("trainer")
+    attempt.keep_reserve()
     try:
         context = WorkContext(folder, attempt, folder.recipe(), events, threads)
         signal.signal(signal.SIGTERM, lambda *_: context.request_stop())
@@ -101,15 +105,18 @@ def _run(folder: RunFolder, attempt: AttemptFolder, threads: int) -> None:
             outcome = {"status": "failed", "reason": reason, "message": message}
         else:
             outcome = {"status": "cancelled", "reason": "cancelled", "message": "stopped as asked"}
+    except DiskFull as error:
+        outcome = _failed("disk", *error.problems)
     except RequestError as error:
-        problems = [problem.to_dict() for problem in error.problems]
-        outcome = {"status": "failed", "reason": "request", "message": str(error), "problems": problems}
+        outcome = _failed("request", *error.problems)
     except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was becomes the outcome
         traceback.print_exc()
-        outcome = {"status": "failed", "reason": "error", "message": _explain(error)}
-    if outcome["status"] == "failed":
-        events.log(outcome["message"], "error")
-    events.sync()
+        outcome = _outcome_of(error, attempt)
+    attempt.free_reserve()
+    with contextlib.suppress(OSError):  # the outcome says it, too
+        if outcome["status"] == "failed":
+            events.log(outcome["message"], "error")
+        events.sync()
     sys.stderr.flush()
     attempt.write_outcome(outcome.pop("status"), **outcome)
 
@@ -139,17 +146,40 @@ def _watch_supervisor(context: WorkContext) -> None:
     threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
 
 
-def _explain(error: Exception) -> str:
+def _outcome_of(error: Exception, attempt: AttemptFolder) -> dict[str, Any]:
+    """What an error that nobody expected means for the run."""
+    if is_full(error):
+        return _failed("disk", *disk_full(attempt.path).problems)
+    if is_out_of_memory(error):
+        return _out_of_memory(error, plan_of(attempt))
+    return {"status": "failed", "reason": "error", "message": f"{_first_line(error)} (the traceback is in worker.log)"}
+
+
+def _out_of_memory(error: Exception, plan: BatchPlan | None) -> dict[str, Any]:
+    """``memory``: the next attempt needs less. ``memory_final``: there is nothing left to make smaller."""
+    if plan is None:
+        do = "Set a smaller --batch-size or --max-length, or use a machine with more memory."
+        return _failed("memory_final", Problem("memory ran out", _first_line(error), do))
+    less = plan.shrunk()
+    if less is None:
+        return _failed("memory_final", memory_problem(plan))
+    if plan.phase == "evaluate":
+        do = f"the next attempt evaluates {less.evaluate} rows at once"
+        return {"status": "failed", "reason": "memory", "message": f"memory ran out in an evaluation; {do}"}
+    do = f"the next attempt holds {less.train}, {less.accumulation} batches to an update of {less.effective} rows"
+    return {"status": "failed", "reason": "memory", "message": f"memory ran out with {plan.train} rows at once; {do}"}
+
+
+def _failed(reason: str, *problems: Problem) -> dict[str, Any]:
+    message = " ".join(str(problem) for problem in problems)
+    found = [problem.to_dict() for problem in problems]
+    return {"status": "failed", "reason": reason, "message": message, "problems": found}
+
+
+def _first_line(error: Exception) -> str:
     """One line for people; the traceback is in worker.log."""
     text = str(error).strip().splitlines()
-    first = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-    if (
-        isinstance(error, MemoryError)
-        or "out of memory" in str(error).lower()
-        or "can't allocate" in str(error).lower()
-    ):
-        return f"out of memory ({first}). Set a smaller --batch-size or --max-length, or --gradient-checkpointing."
-    return f"{first} (the traceback is in worker.log)"
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ... import data
 from ...data import Splits
-from ...errors import DataError, ModelError, Problem, RequestError, raise_problems
+from ...errors import DataError, Problem, RequestError, raise_problems
 from ...recipe import Recipe
 from ...recipe.defaults import defaults, resolve_defaults
-from ...record import is_complete, last_complete
+from ...record import BatchPlan, best_of, next_plan
 from ...registry import load_task
 from ..context import WorkContext
 from ..data.cache import cached, digest_of_table, digest_of_tokenizer, key_of
@@ -21,7 +21,9 @@ from ..models.loading import fetch_model, load_model, load_tokenizer, resolve_ma
 from ..models.source import read_config
 from ..outputs import deliver
 from ..tasks.task import ModelSpec, Task
+from ..training.arguments import can_pick_best, first_plan
 from ..training.precision import choose_precision
+from ..training.resuming import find_checkpoint
 from ..training.scores import wilson
 from ..training.wishes import check_trackers, without_effect
 
@@ -63,9 +65,11 @@ def run(context: WorkContext) -> dict[str, Any]:
     collator = task.collator(tokenizer, spec)
     collator.multiple = precision.width_multiple
     train_rows = task.train_rows(encoded["train"], model, collator, spec)
-    loop = Loop(context, task, spec, precision, encoded, collator, train_rows)
+    plan = _plan(context)
+    loop = Loop(context, task, spec, precision, encoded, collator, train_rows, plan)
     trainer = loop.build(model, tokenizer)
-    train_loss = loop.train(trainer, _checkpoint(context))
+    checkpoint = find_checkpoint(context)
+    train_loss = loop.train(trainer, checkpoint, best_of(checkpoint) if checkpoint else None)
     steps, eval_scores = int(trainer.state.global_step), _best_scores(trainer)
 
     context.stage("save")
@@ -209,22 +213,20 @@ def _best_scores(trainer: Any) -> dict[str, float]:
     }
 
 
-def _checkpoint(context: WorkContext) -> Path | None:
-    """Where to go on: the newest whole checkpoint of this run, else the one that the recipe names."""
-    found = last_complete(context.folder)
-    named = context.recipe.train.resume_from_checkpoint
-    if found is None and named:
-        found = Path(named).expanduser().absolute()
-        if not (found / "trainer_state.json").is_file():
-            do = "Name a folder checkpoint-N that a training wrote."
-            raise ModelError(Problem("there is no such checkpoint", named, do, "train.resume_from_checkpoint"))
-        if (found / "complete.json").exists() and not is_complete(found):
-            raise ModelError(
-                Problem("the checkpoint is not whole", named, "Name an older one.", "train.resume_from_checkpoint")
-            )
-    if found is not None:
-        context.events.log(f"going on from {found.name} of {found.parent.parent.name}")
-    return found
+def _plan(context: WorkContext) -> BatchPlan:
+    """The rows at once of this attempt: fewer than asked for where an earlier one ran out of memory."""
+    first = first_plan(context.recipe)
+    plan = next_plan(context.folder, first, context.attempt.number)
+    context.events.report("batch", plan.to_dict())
+    if plan.train != first.train:
+        context.events.log(
+            f"memory ran out before: {plan.train} rows at once and {plan.accumulation} batches an update now, "
+            f"{plan.effective} rows an update as before",
+            "warning",
+        )
+    if plan.evaluate != first.evaluate:
+        context.events.log(f"memory ran out before: {plan.evaluate} rows at once in evaluations now", "warning")
+    return plan
 
 
 def _tell_defaults(context: WorkContext) -> None:
@@ -237,15 +239,12 @@ def _tell_defaults(context: WorkContext) -> None:
     )
     for each in without_effect(recipe, load_task(str(recipe.task))):
         context.events.log(each, "warning")
-    if recipe.train.load_best_model_at_end and recipe.train.eval_strategy != "no":
-        from ..training.arguments import can_pick_best
-
-        if not can_pick_best(recipe):
-            context.events.log(
-                "the last checkpoint is kept, not the best: save and evaluation happen at different steps. "
-                "Set --save-strategy like --eval-strategy.",
-                "warning",
-            )
+    if recipe.train.load_best_model_at_end and recipe.train.eval_strategy != "no" and not can_pick_best(recipe):
+        context.events.log(
+            "the last checkpoint is kept, not the best: save and evaluation happen at different steps. "
+            "Set --save-strategy like --eval-strategy.",
+            "warning",
+        )
 
 
 def _check_trackers(recipe: Recipe, context: WorkContext) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...recipe import Recipe
+from ...record import BatchPlan
 from .precision import Precision
 
 _CURVE_POINTS = 200
@@ -15,22 +16,39 @@ _CURVE_POINTS = 200
 _DECAY = 0.2
 
 
-def count_steps(recipe: Recipe, rows: int, devices: int = 1) -> int:
-    """Optimiser steps that a run over ``rows`` training rows takes."""
+def first_plan(recipe: Recipe, ranks: int = 1) -> BatchPlan:
+    """The rows at once and the rows of an update that a recipe (with its defaults) asks for on ``ranks`` devices."""
+    train = recipe.train
+    rows = int(train.per_device_train_batch_size or 1)
+    effective = rows * train.gradient_accumulation_steps * ranks
+    return BatchPlan(effective, rows, int(train.per_device_eval_batch_size or 1), ranks)
+
+
+def steps_an_epoch(rows: int, effective: int) -> int:
+    """Updates that ``rows`` training rows make, ``effective`` each."""
+    return max(1, math.ceil(rows / effective))
+
+
+def count_steps(recipe: Recipe, rows: int, effective: int) -> int:
+    """Updates that a run over ``rows`` training rows makes."""
     train = recipe.train
     if train.max_steps > 0:
         return train.max_steps
-    batches = math.ceil(rows / (int(train.per_device_train_batch_size or 1) * devices))
-    return math.ceil(train.num_train_epochs * max(1, math.ceil(batches / train.gradient_accumulation_steps)))
+    return math.ceil(train.num_train_epochs * steps_an_epoch(rows, effective))
 
 
 def training_arguments(
-    recipe: Recipe, folder: Path, precision: Precision, steps: int, metric: tuple[str, bool], has_validation: bool
+    recipe: Recipe,
+    folder: Path,
+    precision: Precision,
+    plan: BatchPlan,
+    steps: int,
+    metric: tuple[str, bool],
+    has_validation: bool,
 ) -> Any:
     """The Trainer's arguments; ``metric`` is the task's main one and whether more of it is better.
 
-    Checkpoints go to ``folder``; their number is kept down by the progress callback, which marks
-    each as whole before an older one goes.
+    Checkpoints go to ``folder``; their number is kept down by the progress callback, once a new one is whole.
     """
     from transformers import TrainingArguments
 
@@ -52,9 +70,9 @@ def training_arguments(
         output_dir=str(folder),
         num_train_epochs=train.num_train_epochs,
         max_steps=train.max_steps,
-        per_device_train_batch_size=int(train.per_device_train_batch_size or 1),
-        per_device_eval_batch_size=int(train.per_device_eval_batch_size or 1),
-        gradient_accumulation_steps=train.gradient_accumulation_steps,
+        per_device_train_batch_size=plan.train,
+        per_device_eval_batch_size=plan.evaluate,
+        gradient_accumulation_steps=plan.accumulation,
         learning_rate=float(train.learning_rate or 0),
         lr_scheduler_type=train.lr_scheduler_type,
         lr_scheduler_kwargs=_schedule_shape(train.lr_scheduler_type, steps),

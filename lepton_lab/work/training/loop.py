@@ -7,22 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers import PrinterCallback, TrainerCallback, TrainerState
 
+from ...record import BatchPlan
 from ..context import Stopped, WorkContext
 from ..data.collator import PaddedBatch
 from ..tasks.task import ModelSpec, Task
-from .arguments import count_steps, training_arguments
+from .arguments import count_steps, steps_an_epoch, training_arguments
 from .precision import Precision
 from .progress import Progress
+from .trainer import Patience, Resumption, StopEvaluation, UpdateTrainer, owes_evaluation
 
 if TYPE_CHECKING:
     import datasets
-
-
-class _StopEvaluation(Exception):
-    """Raised inside an evaluation when the job should leave."""
 
 
 class _Watch(TrainerCallback):  # type: ignore[misc]
@@ -33,36 +30,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._context.should_stop():
-            raise _StopEvaluation
-
-
-class _Trainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose evaluation can be left in the middle, so that a cancelled run saves at once."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """Rows of similar length together. The lengths are handed over as a list: the Trainer would
-        read them from the data set one by one, which takes a second for 4,000 rows."""
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_train_sampler(train_dataset)
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(batch, lengths=rows.data.column("length").to_pylist())
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-        """Longest rows first: the least padding, and a lack of memory shows at once."""
-        lengths = eval_dataset.data.column("length").to_pylist()
-        return sorted(range(len(lengths)), key=lambda row: -lengths[row])
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        try:
-            found: dict[str, float] = super().evaluate(*args, **kwargs)
-            return found
-        except _StopEvaluation:
-            self.control.should_training_stop = True
-            self.control.should_save = True
-            # The unfinished evaluation must not look like the best one.
-            worst = float("-inf") if self.args.greater_is_better else float("inf")
-            return {str(self.args.metric_for_best_model): worst}
+            raise StopEvaluation
 
 
 @dataclass
@@ -76,6 +44,7 @@ class Loop:
     encoded: dict[str, datasets.Dataset]
     collator: PaddedBatch
     train_rows: Any
+    plan: BatchPlan
 
     def build(self, model: Any, tokenizer: Any) -> Any:
         """The Trainer. The data set of ``train_rows`` may be the packed form of the training rows."""
@@ -85,14 +54,18 @@ class Loop:
             recipe,
             self.context.attempt.path / "checkpoints",
             self.precision,
-            count_steps(recipe, len(rows)),
+            self.plan,
+            count_steps(recipe, len(rows), self.plan.effective),
             self.task.metric_of(self.spec),
             len(self.encoded["validation"]) > 0,
         )
         callbacks: list[Any] = [Progress(self.context, self.collator), _Watch(self.context)]
         if recipe.train.early_stopping_patience and arguments.load_best_model_at_end:
-            callbacks.append(EarlyStoppingCallback(recipe.train.early_stopping_patience))
-        trainer = _Trainer(
+            callbacks.append(Patience(recipe.train.early_stopping_patience))
+        trainer = UpdateTrainer(
+            self.context,
+            self.plan,
+            self.task.generates,
             model=model,
             args=arguments,
             train_dataset=rows,
@@ -113,13 +86,26 @@ class Loop:
     def _score(self, found: Any) -> dict[str, float]:
         return self.task.metrics(list(found.predictions), list(found.label_ids), self.spec)
 
-    def train(self, trainer: Any, checkpoint: Path | None) -> float:
-        """Train, from ``checkpoint`` if given; the mean training loss. Raises :class:`Stopped`."""
+    def train(self, trainer: Any, checkpoint: Path | None, best: Path | None = None) -> float:
+        """Train, from ``checkpoint`` if given; the mean training loss. Raises :class:`Stopped`.
+
+        ``best`` is the best checkpoint of the attempts before, where there is one.
+        """
+        if checkpoint is not None:
+            self._take_up(trainer, checkpoint, best)
+        self.plan.write(self.context.attempt)
         # The Trainer collects garbage before it starts; what was imported is none, and there is a lot of it.
         gc.freeze()
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.context.check_stop()
         return float(result.training_loss)
+
+    def _take_up(self, trainer: Any, checkpoint: Path, best: Path | None) -> None:
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        rows, effective = len(self.train_rows), self.plan.effective
+        steps = count_steps(self.context.recipe, rows, effective)
+        trainer.args.eval_on_start = owes_evaluation(trainer.args, state, steps, steps_an_epoch(rows, effective))
+        trainer.add_callback(Resumption(trainer, checkpoint, best))
 
     def evaluate(self, trainer: Any, model: Any, split: str, prefix: str) -> dict[str, float]:
         """Scores of ``model`` on a split, by name with ``prefix`` before it. Raises :class:`Stopped`."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ...record import mark_complete
 from ..context import WorkContext
 from ..data.collator import PaddedBatch
 from .checkpoints import drop_old
@@ -31,6 +30,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._rows = self._tokens = 0
         self._paused = 0.0
         self._pause_began = 0.0
+        self._saved_step = -1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say how long it will be."""
@@ -52,10 +52,11 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Who was asked to stop does not evaluate first, and has saved already."""
+        """Who was asked to stop does not evaluate first, and may have saved already."""
         if self._context.should_stop():
             control.should_evaluate = False
-            control.should_save = False
+            control.should_save = state.global_step != self._saved_step
+            control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """One metric event."""
@@ -78,9 +79,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The checkpoint is whole; only now may an older one go."""
-        folder = Path(args.output_dir)
-        mark_complete(folder / f"checkpoint-{state.global_step}")
-        drop_old(folder, self._limit, state.best_model_checkpoint)
+        self._saved_step = state.global_step
+        if self._context.rank == 0:
+            drop_old(Path(args.output_dir), self._limit, state.best_model_checkpoint)
         self._context.events.log(f"checkpoint at step {state.global_step}")
         self._restart()
 
