@@ -19,11 +19,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import promotion, session
-from .errors import Problem, RunCancelled, RunFailed
+from .errors import LeptonError, Problem, RequestError, RunCancelled, RunFailed
 from .planning import pending_of, plan, prepare, question_of, read_recipe
 from .promotion import list_models
 from .recipe import Recipe
-from .record import AliasMove, Event, RunFolder, RunTail, RunView, children_of, folded_events, list_runs, view_of
+from .record import (
+    ENDED,
+    AliasMove,
+    Event,
+    RunFolder,
+    RunTail,
+    RunView,
+    children_of,
+    folded_events,
+    last_complete,
+    list_runs,
+    view_of,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -35,6 +47,8 @@ __all__ = [
     "attach",
     "benchmark",
     "cancel",
+    "checkpoint",
+    "clone",
     "compile",
     "load",
     "models",
@@ -43,12 +57,15 @@ __all__ = [
     "promote",
     "remove_alias",
     "resolve_run",
+    "resume",
     "runs",
     "submit",
     "train",
 ]
 
 _POLL_SECONDS = 0.05
+_TAKEOVER_SECONDS = 30.0
+_LAST_WORD_SECONDS = 2.0
 
 
 class Run:
@@ -115,9 +132,18 @@ class Run:
         tail = RunTail(self.folder)
         deadline = None if timeout is None else time.monotonic() + timeout
         before = ""
+        patience = time.monotonic() + _TAKEOVER_SECONDS
+        is_looked_after = _wake(self.folder)
         while True:
             fresh = tail.read()
             view = tail.view
+            if view.status == "lost" and is_looked_after and self.folder.final() is None:
+                # Nobody has looked after it for a while; the agent that was just woken takes it over.
+                if time.monotonic() < patience:
+                    time.sleep(_POLL_SECONDS)
+                    continue
+            else:
+                patience = time.monotonic() + _TAKEOVER_SECONDS
             if on_view is not None and (fresh or view.status != before):
                 on_view(view)
             before = view.status
@@ -142,6 +168,36 @@ class Run:
 
         if self.folder.final() is None:
             request_cancel(self.folder)
+        return self
+
+    def checkpoint(self) -> Run:
+        """Ask the run for a checkpoint at its next step; it goes on. Raises :class:`RequestError` unless it runs."""
+        status = self.status
+        if status != "running":
+            do = f"See: lepton show {self.id}"
+            raise RequestError(Problem("only a running run can save a checkpoint", f"run {self.id}, {status}", do))
+        self.folder.ask("save")
+        return self
+
+    def resume(self) -> Run:
+        """Let a run that failed, was cancelled or was lost go on from its last complete checkpoint.
+
+        It is the same run, with one more attempt; its curves continue. Raises :class:`RequestError`
+        for a run that goes on or has succeeded, and :class:`ClusterError`.
+        """
+        from . import dispatch
+
+        deadline = time.monotonic() + _LAST_WORD_SECONDS
+        while (final := self.folder.final()) is None and self.view().status in ENDED and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)  # its last event is written, and its end follows
+        if final is None or final["status"] == "succeeded":
+            do = f"Change and repeat it with: lepton clone {self.id}" if final else f"Watch it: lepton attach {self.id}"
+            got = f"run {self.id}, {self.status}"
+            raise RequestError(Problem("only a run that failed, was cancelled or lost can be resumed", got, do))
+        recipe = self.recipe
+        after = _unfinished_before(recipe)
+        dispatch.check_readiness(recipe, question_of(recipe))
+        dispatch.hand_over_again(self.folder, recipe, dispatch.collect_environment(), after)
         return self
 
     def children(self) -> list[Run]:
@@ -209,6 +265,39 @@ def benchmark(run: Run | str = "last", *, wait: bool = False, **options: Any) ->
     return _started(submit(read_recipe("benchmark", {**options, "parent": _id(run)})), wait)
 
 
+def resume(run: Run | str = "last", *, wait: bool = False) -> Run:
+    """See :meth:`Run.resume`."""
+    return _started(attach(run).resume(), wait)
+
+
+def checkpoint(run: Run | str = "last") -> Run:
+    """See :meth:`Run.checkpoint`."""
+    return attach(run).checkpoint()
+
+
+def clone(run: Run | str = "last", *, wait: bool = False, from_checkpoint: bool = False, **options: Any) -> Run:
+    """A new run with the recipe of ``run`` and changed options (``lr`` …): see :func:`train`.
+
+    With ``from_checkpoint`` it goes on from the last complete checkpoint of ``run`` instead of from the beginning.
+    """
+    options, namespace = _name_frames(options)
+    return _started(submit(clone_recipe(attach(run), options, namespace, from_checkpoint), namespace), wait)
+
+
+def clone_recipe(
+    run: Run, options: Mapping[str, Any], namespace: Mapping[str, Any] | None = None, from_checkpoint: bool = False
+) -> Recipe:
+    """The recipe of :func:`clone`. Raises :class:`RequestError`."""
+    if from_checkpoint:
+        found = last_complete(run.folder)
+        if found is None:
+            do = "Leave --from-checkpoint out, or ask the run for one: lepton checkpoint"
+            raise RequestError(Problem("a clone goes on from a complete checkpoint", f"none of run {run.id}", do))
+        options = {"resume_from_checkpoint": str(found), **options}
+    yaml_text = (run.folder.path / "recipe.yaml").read_text(encoding="utf-8")
+    return read_recipe(run.kind, options, namespace, yaml_text)
+
+
 def predict(run: Run | str, inputs: Any) -> Any:
     """The model's answer to one input (a dict) or to a list of inputs (a list of dicts).
 
@@ -242,7 +331,9 @@ def model_run(run: Run) -> Run:
 
 def runs(limit: int | None = None) -> list[dict[str, Any]]:
     """Every run, newest first."""
-    return list_runs(limit)
+    rows = list_runs(limit)
+    _wake(*(RunFolder.named(row["run"]) for row in rows if row["status"] not in ("succeeded", "failed", "cancelled")))
+    return rows
 
 
 def models(limit: int | None = None) -> list[dict[str, Any]]:
@@ -271,7 +362,9 @@ def remove_alias(alias: str, *, name: str | None = None) -> AliasMove:
 
 def attach(run: Run | str = "last") -> Run:
     """A run submitted by anybody, at any time, with its full history."""
-    return run if isinstance(run, Run) else Run(resolve_run(run))
+    found = run if isinstance(run, Run) else Run(resolve_run(run))
+    _wake(found.folder)
+    return found
 
 
 def cancel(run: Run | str) -> Run:
@@ -282,6 +375,16 @@ def cancel(run: Run | str) -> Run:
 def resolve_run(word: str) -> RunFolder:
     """The run that ``word`` names: ``last``, an id, an alias, a name, or an unambiguous prefix."""
     return session.resolve_run(word)
+
+
+def _wake(*folders: RunFolder) -> bool:
+    """See that an agent looks after those of these runs that were submitted here; whether it does so for any."""
+    from . import dispatch
+
+    try:
+        return bool(dispatch.wake_all(folders))
+    except (OSError, LeptonError):
+        return False  # who only looks need not be able to start anything
 
 
 def _started(run: Run, wait: bool) -> Run:

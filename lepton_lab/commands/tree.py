@@ -9,7 +9,7 @@ import click
 
 from .. import __version__
 from ..errors import Problem, RequestError
-from . import answers, cluster, doctor, listings, models, plans, prune, records, samples, shells, uninstall
+from . import answers, cluster, doctor, listings, models, plans, prune, records, revival, samples, shells, uninstall
 from .command import HelpAsked, LeptonGroup, WrongWord, option
 from .results import Text
 from .seat import Seat, seat_of
@@ -26,7 +26,7 @@ Each answers --help. Also: {program} runs, show, attach, cancel, doctor. Everyth
 
 _CHAPTERS = {
     "Work": ("train", "compile", "benchmark", "predict"),
-    "Runs": ("runs", "show", "events", "attach", "cancel"),
+    "Runs": ("runs", "show", "events", "attach", "cancel", "checkpoint", "resume", "clone"),
     "Models": ("models", "promote"),
     "This machine": ("doctor", "tasks", "backends", "samples", "cluster", "prune", "uninstall", "completion"),
 }
@@ -66,6 +66,9 @@ cli = LeptonGroup(
             records.events,
             records.attach,
             records.cancel,
+            revival.checkpoint,
+            revival.resume,
+            revival.clone,
             models.models,
             models.promote,
             doctor.doctor,

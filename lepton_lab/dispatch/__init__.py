@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cluster import check_readiness, cluster_status, scale_cluster, start_cluster, stop_cluster
     from .environment import collect_environment
-    from .handing import hand_over, request_cancel
+    from .handing import hand_over, hand_over_again, request_cancel
     from .waking import wake, wake_all
 
 _HOMES = {
@@ -29,6 +29,7 @@ _HOMES = {
     "cluster_status": "cluster",
     "collect_environment": "environment",
     "hand_over": "handing",
+    "hand_over_again": "handing",
     "request_cancel": "handing",
     "scale_cluster": "cluster",
     "start_cluster": "cluster",
@@ -42,6 +43,7 @@ __all__ = [
     "cluster_status",
     "collect_environment",
     "hand_over",
+    "hand_over_again",
     "request_cancel",
     "scale_cluster",
     "start_cluster",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import places
 from ..errors import Fenced
-from ..record import LOST_AFTER_SECONDS, RunFolder
+from ..record import LOST_AFTER_SECONDS, RunFolder, read_json
 from .door import AgentDoor, spare_wanted
 from .endings import end_attempt
 from .environment import JobEnvironment, credential_names
@@ -55,6 +55,22 @@ def hand_over(
     order.write(folder)
     body = {"run_dir": str(folder.path), "order": order.to_dict(), "environment": environment}
     AgentDoor(resources.cluster).ask("submit", body)
+
+
+def hand_over_again(folder: RunFolder, recipe: Recipe, environment: dict[str, str], after: Sequence[str]) -> None:
+    """Let a run that has ended go on with another attempt. Raises what :func:`hand_over` does, and :class:`Fenced`."""
+    attempt = folder.reopen()
+    if attempt is None:
+        raise Fenced(f"run {folder.run} is being resumed by somebody else")
+    try:
+        events = attempt.writer("dispatch")
+        events.status(status="queued", stage="", reason="resumed", message="somebody resumed it", problems=[])
+        events.close()
+        known = read_json(folder.path / "order.json") or {}
+        hand_over(folder, recipe, environment, after, known.get("worker_module", WORKER_MODULE))
+    except BaseException:
+        folder.close_again(attempt)
+        raise
 
 
 def request_cancel(folder: RunFolder) -> None:

@@ -12,6 +12,9 @@ from traitlets import Bool, Float
 from traitlets.config import LoggingConfigurable
 
 from .. import places
+from ..dispatch import wake_all
+from ..errors import LeptonError
+from ..record import unfinished_runs
 from .activity import any_run_lives
 from .handlers import CancelHandler, CardHandler, EventsHandler, RunHandler, RunsHandler
 from .hub import LiveHub
@@ -22,6 +25,8 @@ SETTING = "lepton_lab"
 
 ACTIVITY_SETTING = "lepton_lab_last_activity"
 """Jupyter Server counts every setting with this ending against culling."""
+
+_WAKING_SECONDS = 30.0
 
 _ROUTES: tuple[tuple[str, type], ...] = (
     (r"runs", RunsHandler),
@@ -54,9 +59,19 @@ class LeptonLab(LoggingConfigurable):  # type: ignore[misc]
         web_app.settings[SETTING] = self
         os.environ["LEPTON_JUPYTER_SERVER"] = str(os.getpid())
         os.environ["LEPTON_JUPYTER_SERVER_HOME"] = str(places.lepton_home())
+        self._waking = PeriodicCallback(self.wake_agents, _WAKING_SECONDS * 1000)
+        self._waking.start()
+        IOLoop.current().add_callback(self.wake_agents)
         if self.keep_alive:
             self._watch = PeriodicCallback(lambda: self.note_activity(web_app.settings), self.keep_alive_seconds * 1000)
             self._watch.start()
+
+    async def wake_agents(self) -> None:
+        """See that the unfinished runs of this machine are looked after, also after a crash or a restart."""
+        try:
+            await IOLoop.current().run_in_executor(None, lambda: wake_all(unfinished_runs()))
+        except (OSError, LeptonError) as error:
+            self.log.warning("Lepton Lab cannot look after its unfinished runs: %s", error)
 
     async def note_activity(self, settings: dict[str, Any]) -> None:
         """Say that the server is busy if a run of this machine lives."""

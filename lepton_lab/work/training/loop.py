@@ -16,6 +16,7 @@ from ..tasks.task import ModelSpec, Task
 from .arguments import count_steps, steps_an_epoch, training_arguments
 from .precision import Precision
 from .progress import Progress
+from .rates import OwnRate
 from .trainer import Patience, Resumption, StopEvaluation, UpdateTrainer, owes_evaluation
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Loop:
             len(self.encoded["validation"]) > 0,
         )
         callbacks: list[Any] = [Progress(self.context, self.collator), _Watch(self.context)]
+        if recipe.train.resume_from_checkpoint:
+            callbacks.append(OwnRate())
         if recipe.train.early_stopping_patience and arguments.load_best_model_at_end:
             callbacks.append(Patience(recipe.train.early_stopping_patience))
         trainer = UpdateTrainer(
