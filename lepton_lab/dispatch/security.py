@@ -120,6 +120,16 @@ def export_certificates(word: str) -> dict[str, Path]:
         raise RequestError(Problem(f"the folder {folder} cannot be written", got, "Name another one.")) from None
 
 
+def share_certificates(folder: Path) -> dict[str, Path]:
+    """Copies of this host's files in a folder that other hosts of this user read too. Who made it takes it away."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    files, shared = ensure_certificates(), tls_files(folder)
+    for name, path in shared.items():
+        _write_private(path, files[name].read_bytes())
+    return shared
+
+
 def security() -> Any:
     """Dask's ``Security`` that uses these files for every role and refuses a connection without them."""
     from distributed.security import Security

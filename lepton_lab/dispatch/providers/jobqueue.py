@@ -10,6 +10,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,23 +109,19 @@ class JobQueue(Provider):
     async def open(self, options: JobOptions) -> LiveCluster:
         """Start the scheduler in this process and submit ``workers`` jobs."""
         from ..dask_servers import QuietScheduler
-        from ..security import ensure_certificates
+        from ..security import share_certificates
 
-        folder = _shared_directory(options)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files = ensure_certificates()
-        # The library writes them to the shared folder, mode 0600, for as long as the cluster lives.
-        security = _security(**{name: path.read_text() for name, path in files.items()})
+        name = name_of(self.name, options)
+        files = share_certificates(_shared_directory(options) / name)
         cluster = await self._class()(
             **self.arguments(options),
             n_workers=options.workers,
-            security=security,
+            security=_security(**{role: str(path) for role, path in files.items()}),
             scheduler_cls=QuietScheduler,
-            shared_temp_directory=str(folder),
-            name=name_of(self.name, options),
+            name=name,
             asynchronous=True,
         )
-        return StartedCluster(cluster, {"jobs": options.workers, "walltime": options.walltime})
+        return _Jobs(cluster, {"jobs": options.workers, "walltime": options.walltime}, files["key"].parent)
 
     def render(self, options: JobOptions) -> str:
         """The job script."""
@@ -169,6 +166,18 @@ class JobQueue(Provider):
         import dask_jobqueue
 
         return getattr(dask_jobqueue, self.cluster_class)
+
+
+@dataclass(frozen=True)
+class _Jobs(StartedCluster):
+    shared: Path = Path()
+
+    async def close(self) -> None:
+        """The key goes with the jobs that needed it."""
+        try:
+            await super().close()
+        finally:
+            shutil.rmtree(self.shared, ignore_errors=True)
 
 
 def _shared_directory(options: JobOptions) -> Path:
