@@ -10,8 +10,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 from urllib.parse import quote, unquote
 
@@ -40,6 +39,8 @@ _SHAPES = {
 _URL_PASSWORD = re.compile(r"://[^\s/@:]*:([^\s/@]+)@")
 
 _remembered: set[str] = set()
+_seen: int | None = None
+_values: re.Pattern[str] | None = None
 
 
 def is_secret_name(name: str) -> bool:
@@ -62,32 +63,34 @@ def secrets_of(environment: Mapping[str, str]) -> set[str]:
 
 def remember_secrets(environment: Mapping[str, str]) -> None:
     """Hide the secrets of ``environment`` too, from now on: a supervisor knows its run's, without having them set."""
+    global _seen
     _remembered.update(secrets_of(environment))
+    _seen = None
 
 
 def redact(text: str) -> str:
     """``text`` with every known secret replaced by :data:`HIDDEN`."""
-    values = _known_values()
-    if values is not None:
-        text = values.sub(HIDDEN, text)
-    for shape in _SHAPES.values():
-        text = shape.sub(_hide, text)
-    return text
+    return redactor()(text)
+
+
+def redactor() -> Callable[[str], str]:
+    """:func:`redact` for many texts: the environment is looked at once, and only if there is a text."""
+    values: list[re.Pattern[str] | None] = []
+
+    def hide(text: str) -> str:
+        if not values:
+            values.append(_known_values())
+        if values[0] is not None:
+            text = values[0].sub(HIDDEN, text)
+        for shape in _SHAPES.values():
+            text = shape.sub(_hide, text)
+        return text
+
+    return hide
 
 
 def _hide(found: re.Match[str]) -> str:
     return str(found.groupdict().get("kept") or "") + HIDDEN
-
-
-def redact_values(value: Any) -> Any:
-    """``value`` with every text in it redacted."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, Mapping):
-        return {redact_values(key): redact_values(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [redact_values(each) for each in value]
-    return value
 
 
 def find_secret(text: str) -> str:
@@ -100,7 +103,15 @@ def find_secret(text: str) -> str:
 
 
 def _known_values() -> re.Pattern[str] | None:
-    return _pattern(frozenset(secrets_of(os.environ) | _remembered))
+    """Matches every secret that is known now. Looking whether the environment changed is quick; reading it is not."""
+    global _seen, _values
+    now = hash(tuple(os.environb.values()))
+    if now != _seen:
+        spellings = _spellings(secrets_of(os.environ) | _remembered)
+        longest_first = sorted(spellings, key=len, reverse=True)
+        _values = re.compile("|".join(map(re.escape, longest_first))) if spellings else None
+        _seen = now
+    return _values
 
 
 class RedactingStream(io.TextIOBase):
@@ -149,12 +160,6 @@ class RedactingStream(io.TextIOBase):
     def buffer(self) -> Any:
         """The bytes below: who writes there is not overheard."""
         return self._stream.buffer
-
-
-@lru_cache(maxsize=8)
-def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
-    every = _spellings(secrets)
-    return re.compile("|".join(re.escape(each) for each in sorted(every, key=len, reverse=True))) if every else None
 
 
 def _spellings(secrets: Iterable[str]) -> set[str]:

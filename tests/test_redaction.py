@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lepton_lab import redaction
-from lepton_lab.redaction import HIDDEN, find_secret, is_secret_name, redact, redact_values
+from lepton_lab.record.event import clean
+from lepton_lab.redaction import HIDDEN, find_secret, is_secret_name, redact
 
 
 @pytest.mark.parametrize(
@@ -36,11 +37,12 @@ def test_a_secret_is_known_by_its_value(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("HTTPS_PROXY", "http://me:stapler99@proxy:3128")
     for text in ("correct horse/battery", "correct%20horse%2Fbattery", "stapler99"):
         assert redact(f"<{text}>") == f"<{HIDDEN}>"
-    assert redact_values({"a": ["correct horse/battery", 3], "b": None}) == {"a": [HIDDEN, 3], "b": None}
+    assert clean({"a": ["correct horse/battery", 3], "b": None}) == {"a": [HIDDEN, 3], "b": None}
 
 
 def test_a_supervisor_hides_what_its_run_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_remembered", set())
+    monkeypatch.setattr(redaction, "_seen", None)
     redaction.remember_secrets({"WANDB_API_KEY": "0123456789abcdef", "HF_HOME": "/data/models"})
     assert redact("0123456789abcdef at /data/models") == f"{HIDDEN} at /data/models"
 

@@ -208,7 +208,7 @@ class Agent:
     async def _scale(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask for a number of workers. Only those without a run may be taken away."""
         identity = await self.client.scheduler.identity(n_workers=-1)
-        busy = {job.worker.address for job in self.queue.jobs.values() if job.worker is not None}
+        busy = {job.worker.address for job in self.queue.jobs.values() if job.is_active and job.worker}
         idle = [str(each["name"]) for address, each in identity["workers"].items() if address not in busy]
         await self.live.scale(int(request["workers"]), idle)
         return {"asked": int(request["workers"]), "connected": len(identity["workers"]), "busy": len(busy)}

@@ -26,7 +26,7 @@ from .processes import ProcessMark, kill_group
 from .providers import LOCAL, understand
 from .starting import WORKER_MODULE
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised when an older submitter could not speak to a newer process, or the other way round."""
 
 ANSWER_SECONDS = 30.0

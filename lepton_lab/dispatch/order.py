@@ -28,6 +28,8 @@ class RunOrder:
     parent: str
     use_spare: bool
     worker_module: str
+    gpu: bool = False
+    """Whether it goes to no worker without a GPU."""
     credentials: tuple[str, ...] = ()
     """Names of variables that the submitter had and that look like credentials."""
     environment: JobEnvironment = field(default_factory=lambda: JobEnvironment({}))

@@ -131,8 +131,11 @@ class RunQueue:
         for job in self._ready_jobs():
             if not free:
                 return
-            job.worker, job.is_active, job.left = free.pop(0), True, asyncio.Event()
-            job.watch = asyncio.create_task(self._try(job, job.worker))
+            worker = next((each for each in free if each.has_gpu or not job.order.gpu), None)
+            if worker is None:
+                continue  # it waits for a GPU; runs that need none go on
+            job.worker, job.is_active, job.left = worker, True, asyncio.Event()
+            job.watch = asyncio.create_task(self._try(job, worker))
             free = list(self._free_workers())
 
     def _ready_jobs(self) -> Iterator[Job]:

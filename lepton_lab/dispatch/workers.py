@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import places
-from .devices import usable_devices
+from .devices import PROCESSOR, usable_devices
 from .processes import ProcessMark
 
 _COMPARED = ("lepton-lab", "distributed", "torch", "transformers", "peft")
@@ -44,6 +44,11 @@ class WorkerFacts:
         process = ProcessMark.from_dict(said["process"])
         own = {key: said[key] for key in ("site", "host", "versions", "home", "shares_home")}
         return cls(address=address, threads=threads, process=process, devices=tuple(said["devices"]), **own)
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether one of its devices is more than a processor."""
+        return any(device != PROCESSOR for device in self.devices)
 
     def to_dict(self) -> dict[str, Any]:
         """For people: ``lepton cluster status --json``."""

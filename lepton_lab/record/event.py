@@ -12,12 +12,12 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..redaction import redact
+from ..redaction import redactor
 
 EventKind = Literal["status", "metric", "log", "artifact", "sample"]
 _OWN_KEYS = ("run", "attempt", "writer", "sequence", "time", "kind")
@@ -225,12 +225,16 @@ def _keyed(blocks: Iterator[list[Event]]) -> Iterator[tuple[float, str, int, Eve
 
 def clean(value: Any) -> Any:
     """``value`` as the record may hold it: numbers that are none become null, secrets are hidden."""
+    return _clean(value, redactor())
+
+
+def _clean(value: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return redact(value)
+        return hide(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): clean(each) for key, each in value.items()}
+        return {str(key): _clean(each, hide) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [clean(each) for each in value]
+        return [_clean(each, hide) for each in value]
     return value

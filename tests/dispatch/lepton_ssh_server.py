@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from typing import Any
@@ -24,12 +25,23 @@ async def run_command(process: Any) -> None:
         cwd=os.environ["HOME"],
         start_new_session=True,
     )
-    await process.redirect(stdin=shell.stdin, stdout=shell.stdout, stderr=shell.stderr)
+    await process.redirect(stdout=shell.stdout, stderr=shell.stderr)
+    feeding = asyncio.create_task(feed(process.stdin, shell.stdin))
     try:
         process.exit(await shell.wait())
     finally:
+        feeding.cancel()
         if shell.returncode is None:
             os.killpg(shell.pid, 9)
+
+
+async def feed(source: Any, target: Any) -> None:
+    """Copy standard input. A command that does not read it may have ended long before."""
+    with contextlib.suppress(ConnectionError, asyncssh.Error):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+        target.close()
 
 
 async def main(host_key: str, authorized: str) -> None:

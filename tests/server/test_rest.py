@@ -51,6 +51,16 @@ async def test_runs_and_one_run(jp_fetch: Any, new_run: NewRun) -> None:
     assert second.run in card["text"]
 
 
+async def test_names_are_data_in_json_and_text_in_html(jp_fetch: Any, new_run: NewRun) -> None:
+    name = "<script>alert(1)</script>"
+    run = new_run(name=name).run
+    response = await jp_fetch("lepton", "api", "runs", run)
+    assert response.headers["Content-Type"].startswith("application/json")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert json.loads(response.body)["name"] == name
+    assert name not in (await get(jp_fetch, "runs", run, "card"))["html"]
+
+
 async def test_without_a_token_nothing_is_told(jp_fetch: Any, new_run: NewRun) -> None:
     run = new_run().run
     for path in (["runs"], ["runs", run], ["runs", run, "events"], ["runs", run, "card"]):
