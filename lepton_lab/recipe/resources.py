@@ -18,6 +18,12 @@ class ResourcesConfig(Section):
         True, "Look at the workers of a cluster before the run leaves: versions, packages, data.", advanced=True
     )
     cpus: int | None = option(None, "Cores (threads) of the run. Default: all that the worker has.", ge=1)
+    processes: int = option(
+        1, "Processes that train the model together on one machine, such as one a GPU. Each takes a whole batch.", ge=1
+    )
+    workers: int = option(
+        1, "Machines that train the model together, with --processes each.", flag="machines", ge=1, advanced=True
+    )
     grace_seconds: float = option(30.0, "Time a cancelled run has to save before it is killed.", ge=0, advanced=True)
     orphan_grace_seconds: float = option(
         60.0, "Time a run goes on without its supervisor before it saves and leaves.", ge=0, advanced=True

@@ -128,6 +128,19 @@ class AttemptFolder:
         """The worker's last word: ``succeeded``, ``failed`` or ``cancelled``, with reason and message."""
         write_json(self.path / "outcome.json", clean({"status": status, **body}))
 
+    def write_rank_outcome(self, rank: int, outcome: Mapping[str, Any]) -> None:
+        """The last word of one process of a gang; the gang's leader makes the outcome of them."""
+        write_json(self.path / f"outcome-rank-{rank}.json", {**outcome, "rank": rank, "time": time.time()})
+
+    def rank_outcomes(self) -> list[dict[str, Any]]:
+        """The last words of a gang's processes, in their order; those that died without one are missing."""
+        found = [read_json(path) for path in self.path.glob("outcome-rank-*.json")]
+        return sorted(found, key=lambda each: int(each["rank"]))
+
+    def write_node_outcome(self, node: int, outcome: Mapping[str, Any]) -> None:
+        """What became of the processes of a gang on one of its other hosts."""
+        write_json(self.path / f"outcome-node-{node}.json", outcome)
+
     def outcome(self) -> dict[str, Any] | None:
         """The worker's last word, or None when it died without one."""
         found: dict[str, Any] | None = read_json(self.path / "outcome.json")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import LeptonError, ModelError, Problem
 from ..recipe import Recipe
 from ..record import AttemptFolder, EventWriter, RunFolder, digest_of, view_of
+from .ranks import Ranks
 from .tasks.task import ModelSpec
+
+_REASONS = ("", "cancelled", "orphaned")
 
 
 class Stopped(LeptonError):
@@ -20,7 +25,7 @@ class Stopped(LeptonError):
 class WorkContext:
     """One job's view of the world. ``threads`` are those that torch and the runtimes may use.
 
-    ``rank`` is this process's number in a gang that trains one model together; only 0 writes.
+    ``ranks`` are the processes of a gang that trains one model; of them only rank 0 writes.
     """
 
     folder: RunFolder
@@ -28,7 +33,7 @@ class WorkContext:
     recipe: Recipe
     events: EventWriter
     threads: int
-    rank: int = 0
+    ranks: Ranks | None = None
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
     _save: threading.Event = field(default_factory=threading.Event, repr=False)
     stop_reason: str = ""
@@ -37,9 +42,41 @@ class WorkContext:
         """Whether the job should save and leave at its next step boundary."""
         return self._stop.is_set()
 
+    @property
+    def rank(self) -> int:
+        """This process's number in its gang; 0 without one."""
+        return self.ranks.rank if self.ranks else 0
+
+    @property
+    def rank_count(self) -> int:
+        """How many processes train the model."""
+        return self.ranks.count if self.ranks else 1
+
+    @contextlib.contextmanager
+    def first_on_host_first(self) -> Iterator[None]:
+        """What the first process of a host does here, the others of a gang find done."""
+        with self.ranks.first_on_host_first() if self.ranks else contextlib.nullcontext():
+            yield
+
+    def agree(self) -> bool:
+        """Whether the job should leave, the same answer in every rank; what one was asked, all have been.
+
+        Every rank must come here. In a run of one process it is :meth:`should_stop`.
+        """
+        if self.ranks:
+            reason, save = self.ranks.most(
+                _REASONS.index(self.stop_reason) if self.should_stop() else 0, self._save.is_set()
+            )
+            if save:
+                self.request_save()
+            if reason:
+                self.request_stop(_REASONS[reason])
+            return bool(reason)
+        return self.should_stop()
+
     def check_stop(self) -> None:
-        """Raise :class:`Stopped` if the job should leave."""
-        if self.should_stop():
+        """Raise :class:`Stopped` if the job should leave. Every rank of a gang must come here."""
+        if self.agree():
             raise Stopped(self.stop_reason or "cancelled")
 
     def request_stop(self, reason: str = "cancelled") -> None:
@@ -62,7 +99,9 @@ class WorkContext:
         self.events.status(stage=name)
 
     def publish(self, name: str, kind: str, path: Path) -> None:
-        """Record a file or folder of this attempt as the run's artifact ``name``."""
+        """Record a file or folder of this attempt as the run's artifact ``name``; rank 0 does."""
+        if self.rank > 0:
+            return
         digest, size = digest_of(path)
         self.events.artifact(name, kind, path.relative_to(self.folder.path).as_posix(), digest, size)
 

@@ -1,4 +1,4 @@
-"""The process that does one attempt of one run: ``python -m lepton_lab.work.worker [--spare]``.
+"""The process that does one attempt of one run: ``python -m lepton_lab.work.worker [--spare | --rank]``.
 
 It reads one JSON line on its standard input: ``run_dir``, ``attempt``, ``threads``, ``env``. With
 ``--spare`` it first does the heavy imports, says ``ready``, and then waits for that line.
@@ -29,9 +29,11 @@ from typing import Any
 from ..errors import DiskFull, Problem, RequestError
 from ..record import AttemptFolder, BatchPlan, RunFolder, memory_problem, plan_of
 from ..redaction import RedactingStream
+from . import gang
 from .context import Stopped, WorkContext
 from .full_disk import disk_full, is_full
 from .memory import is_out_of_memory
+from .ranks import Ranks, Silence
 
 _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -47,6 +49,9 @@ def main() -> None:
         os.environ.setdefault(name, value)
     sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)  # they go to a log on disk
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell is the supervisor's business
+    if "--rank" in sys.argv[1:]:
+        _run_rank(json.loads(os.environ.pop(gang.ORDER_VARIABLE)))
+        return
     spare = "--spare" in sys.argv[1:]
     if spare:
         from .warming import warm_up
@@ -63,7 +68,35 @@ def main() -> None:
     attempt = folder.attempt(int(order["attempt"]))
     if spare:
         _redirect(attempt)
-    _run(folder, attempt, int(order["threads"]))
+    processes = _processes(folder)
+    if processes > 1 or order.get("gang"):
+        attempt.keep_reserve()
+        gang.lead(attempt, order, processes)
+    else:
+        outcome = _run(folder, attempt, int(order["threads"]))
+        attempt.write_outcome(outcome.pop("status"), **outcome)
+
+
+def _processes(folder: RunFolder) -> int:
+    """How many processes of this host train; 1 for everything else."""
+    try:
+        recipe = folder.recipe()
+    except RequestError:
+        return 1  # said where the recipe is needed
+    return recipe.resources.processes if recipe.kind == "train" else 1
+
+
+def _run_rank(order: dict[str, Any]) -> None:
+    """One process of a gang: what it writes of its end, the leader reads."""
+    gang.end_with_leader(int(order["leader"]))
+    folder = RunFolder(Path(order["run_dir"]))
+    attempt = folder.attempt(int(order["attempt"]))
+    ranks = Ranks.join(order["store"])
+    outcome = _run(folder, attempt, int(order["threads"]), ranks)
+    attempt.write_rank_outcome(ranks.rank, outcome)
+    if outcome["status"] == "failed":
+        os._exit(1)  # the others may wait for this one for ever: the leader ends them
+    ranks.leave()
 
 
 def _read_line() -> bytes:
@@ -85,17 +118,21 @@ def _redirect(attempt: AttemptFolder) -> None:
     os.close(log)
 
 
-def _run(folder: RunFolder, attempt: AttemptFolder, threads: int) -> None:
+def _run(folder: RunFolder, attempt: AttemptFolder, threads: int, ranks: Ranks | None = None) -> dict[str, Any]:
+    """Do the job; ``status`` and what else is to be said of its end."""
     faulthandler.enable()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(threads)
     outcome: dict[str, Any]
-    events = attempt.writer("trainer")
-    attempt.keep_reserve()
+    is_first = ranks is None or ranks.rank == 0
+    events = attempt.writer("trainer") if is_first else Silence(folder.run, attempt.number, ranks.rank)
+    if ranks is None:
+        attempt.keep_reserve()
     try:
-        context = WorkContext(folder, attempt, folder.recipe(), events, threads)
-        signal.signal(signal.SIGTERM, lambda *_: context.request_stop())
-        signal.signal(signal.SIGUSR1, lambda *_: context.request_save())
+        context = WorkContext(folder, attempt, folder.recipe(), events, threads, ranks)
+        if ranks is None:  # a gang's leader has the signals
+            signal.signal(signal.SIGTERM, lambda *_: context.request_stop())
+            signal.signal(signal.SIGUSR1, lambda *_: context.request_save())
         _watch_supervisor(context)
         outcome = {"status": "succeeded", "metrics": _do_job(context)}
     except Stopped as error:
@@ -118,7 +155,7 @@ def _run(folder: RunFolder, attempt: AttemptFolder, threads: int) -> None:
             events.log(outcome["message"], "error")
         events.sync()
     sys.stderr.flush()
-    attempt.write_outcome(outcome.pop("status"), **outcome)
+    return outcome
 
 
 def _do_job(context: WorkContext) -> dict[str, Any]:
@@ -131,11 +168,16 @@ def _do_job(context: WorkContext) -> dict[str, Any]:
 
 
 def _watch_supervisor(context: WorkContext) -> None:
-    """Stop the job some time after standard input ended."""
+    """Stop the job some time after standard input ended; a gang's leader also says there what it was asked."""
 
     def watch() -> None:
-        while os.read(0, 4096):
-            pass
+        while (word := os.read(0, 1)) and word != gang.ORPHANED:
+            if word == gang.STOP:
+                context.request_stop()
+            elif word == gang.SAVE:
+                context.request_save()
+        if not word and context.ranks:
+            os._exit(1)  # the leader died: the others do the same
         context.events.log("the supervisor is gone; this run will save and leave", "warning")
         timer = threading.Timer(
             context.recipe.resources.orphan_grace_seconds, context.request_stop, kwargs={"reason": "orphaned"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import data
 from ...data import Splits
-from ...errors import DataError, Problem, RequestError, raise_problems
+from ...errors import DataError, Problem, RecipeError, RequestError, raise_problems
 from ...recipe import Recipe
 from ...recipe.defaults import defaults, resolve_defaults
 from ...record import BatchPlan, best_of, next_plan
@@ -17,6 +17,7 @@ from ...registry import load_task
 from ..context import WorkContext
 from ..data.cache import cached, digest_of_table, digest_of_tokenizer, key_of
 from ..data.preflight import preflight
+from ..full_disk import explain_full_disk
 from ..models.loading import fetch_model, load_model, load_tokenizer, resolve_max_length
 from ..models.source import read_config
 from ..outputs import deliver
@@ -41,15 +42,18 @@ def run(context: WorkContext) -> dict[str, Any]:
     context.recipe = recipe = resolve_defaults(context.recipe)
     _check_trackers(recipe, context)
     task = load_task(str(recipe.task))
+    check_gang(context)
     context.stage("data")
-    splits = data.load_splits(recipe, task.needs)
-    base = fetch_model(recipe, task, context.events)
+    with context.first_on_host_first():
+        splits = data.load_splits(recipe, task.needs)
+        base = fetch_model(recipe, task, context.events)
     context.check_stop()
 
     context.stage("preflight")
     tokenizer = load_tokenizer(base, recipe.train.trust_remote_code)
     spec = _spec(context, task, splits, base, tokenizer)
-    encoded = encode_splits(splits, task, tokenizer, spec, base)
+    with context.first_on_host_first():
+        encoded = encode_splits(splits, task, tokenizer, spec, base)
     context.events.report("preflight", preflight(splits, encoded, task, tokenizer, spec))
     context.check_stop()
 
@@ -87,10 +91,26 @@ def run(context: WorkContext) -> dict[str, Any]:
     metrics |= {"train_loss": train_loss, "steps": steps, "seconds": round(time.perf_counter() - started, 3)}
     metrics |= {f"rows_{name}": table.num_rows for name, table in splits.items()}
     context.events.report("metrics", metrics)
-    if recipe.output_dir:
+    if recipe.output_dir and context.rank == 0:
         deliver(context.attempt.path / "model", Path(recipe.output_dir))
         context.events.log(f"the model is in {recipe.output_dir}")
     return metrics
+
+
+def check_gang(context: WorkContext) -> None:
+    """Refuse what the machines of this run cannot be: raises :class:`~lepton_lab.errors.RecipeError`."""
+    resources = context.recipe.resources
+    if context.rank_count != resources.processes * resources.workers:
+        got = f"{context.rank_count // resources.processes} of {resources.workers}"
+        do = "Set --machines 1, or send the run to a cluster of as many workers."
+        raise RecipeError(Problem("the machines of this run did not come together", got, do, "resources.workers"))
+    import torch
+
+    if torch.cuda.is_available() and resources.processes > torch.cuda.device_count():
+        do = f"Set --processes to at most {torch.cuda.device_count()}."
+        raise RecipeError(
+            Problem("each process needs a GPU of its own", str(resources.processes), do, "resources.processes")
+        )
 
 
 def _spec(context: WorkContext, task: Task, splits: Splits, base: Path, tokenizer: Any) -> ModelSpec:
@@ -164,18 +184,29 @@ def _model(context: WorkContext, task: Task, spec: ModelSpec, base: Path, tokeni
 
 def _save(context: WorkContext, model: Any, tokenizer: Any, spec: ModelSpec, splits: Splits) -> Any:
     """Write model, adapter and splits; the model as it was written (an adapter merged into it)."""
-    import pyarrow.parquet as pq
-
     attempt = context.attempt.path
     if context.recipe.peft.method == "lora":
         from ..training.adapters import merge_adapter
 
-        model.save_pretrained(attempt / "adapter")
-        spec.save(attempt / "adapter")
-        context.publish("adapter", "adapter", attempt / "adapter")
+        if context.rank == 0:
+            adapter = attempt / "adapter"
+            with explain_full_disk(attempt):
+                model.save_pretrained(adapter)
+                spec.save(adapter)
+            context.publish("adapter", "adapter", adapter)
         model = merge_adapter(model)
     if hasattr(model.config, "use_cache"):
         model.config.use_cache = True
+    if context.rank == 0:
+        with explain_full_disk(attempt):
+            _write(context, model, tokenizer, spec, splits)
+    return model
+
+
+def _write(context: WorkContext, model: Any, tokenizer: Any, spec: ModelSpec, splits: Splits) -> None:
+    import pyarrow.parquet as pq
+
+    attempt = context.attempt.path
     model.save_pretrained(attempt / "model")
     tokenizer.save_pretrained(attempt / "model")
     spec.save(attempt / "model")
@@ -185,7 +216,6 @@ def _save(context: WorkContext, model: Any, tokenizer: Any, spec: ModelSpec, spl
     for name, table in splits.items():
         pq.write_table(table, folder / f"{name}.parquet")
     context.publish("splits", "data", folder)
-    return model
 
 
 def _judge(
@@ -215,7 +245,7 @@ def _best_scores(trainer: Any) -> dict[str, float]:
 
 def _plan(context: WorkContext) -> BatchPlan:
     """The rows at once of this attempt: fewer than asked for where an earlier one ran out of memory."""
-    first = first_plan(context.recipe)
+    first = first_plan(context.recipe, context.rank_count)
     plan = next_plan(context.folder, first, context.attempt.number)
     context.events.report("batch", plan.to_dict())
     if plan.train != first.train:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import PrinterCallback, TrainerCallback, TrainerState
+from transformers import PrinterCallback, TrainerCallback, TrainerState, set_seed
 
 from ...record import BatchPlan
-from ..context import Stopped, WorkContext
+from ..context import WorkContext
 from ..data.collator import PaddedBatch
 from ..tasks.task import ModelSpec, Task
 from .arguments import count_steps, steps_an_epoch, training_arguments
@@ -30,7 +30,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self._context = context
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._context.should_stop():
+        if self._context.agree():
             raise StopEvaluation
 
 
@@ -96,7 +96,11 @@ class Loop:
         """
         if checkpoint is not None:
             self._take_up(trainer, checkpoint, best)
-        self.plan.write(self.context.attempt)
+        if self.context.rank == 0:
+            self.plan.write(self.context.attempt)
+        else:
+            # Each rank drops other weights out; the Trainer has given all the same seed.
+            set_seed(self.context.recipe.seed + self.context.rank)
         # The Trainer collects garbage before it starts; what was imported is none, and there is a lot of it.
         gc.freeze()
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -108,14 +112,13 @@ class Loop:
         rows, effective = len(self.train_rows), self.plan.effective
         steps = count_steps(self.context.recipe, rows, effective)
         trainer.args.eval_on_start = owes_evaluation(trainer.args, state, steps, steps_an_epoch(rows, effective))
-        trainer.add_callback(Resumption(trainer, checkpoint, best))
+        trainer.add_callback(Resumption(trainer, self.context, checkpoint, best))
 
     def evaluate(self, trainer: Any, model: Any, split: str, prefix: str) -> dict[str, float]:
         """Scores of ``model`` on a split, by name with ``prefix`` before it. Raises :class:`Stopped`."""
         trainer.model = trainer.model_wrapped = model
         found = trainer.evaluate(self.encoded[split], metric_key_prefix=prefix)
-        if self.context.should_stop():
-            raise Stopped(self.context.stop_reason)
+        self.context.check_stop()
         kept = {}
         for name, value in found.items():
             if name.startswith(prefix + "_") and not name.endswith(("_runtime", "_per_second", "_preparation_time")):

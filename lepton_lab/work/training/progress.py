@@ -44,7 +44,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Obey requests; log the last step."""
         if state.global_step >= state.max_steps:
             control.should_log = True
-        if self._context.should_stop():
+        if self._context.agree():
             control.should_save = True
             control.should_training_stop = True
             control.should_evaluate = False
@@ -53,7 +53,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Who was asked to stop does not evaluate first, and may have saved already."""
-        if self._context.should_stop():
+        if self._context.agree():
             control.should_evaluate = False
             control.should_save = state.global_step != self._saved_step
             control.should_training_stop = True
@@ -95,6 +95,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._restart()
         rates = {"memory_mb": memory_mb()}
         if rows > 0:
+            # Every rank has about as much as this one.
+            seconds /= self._context.rank_count
             rates |= {"samples_per_second": rows / seconds, "tokens_per_second": tokens / seconds}
         return rates
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -164,12 +165,18 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """A checkpoint that is there when it is whole. Raises :class:`~lepton_lab.errors.DiskFull`."""
         losses = self._losses()
-        if self._context.rank > 0:
+        known_best = self.state.best_model_checkpoint
+        if self._context.rank == 0:
+            self._write_checkpoint(model, trial, losses, known_best)
+        else:
             super()._save_checkpoint(model, trial)
-            return
+            self.state.best_model_checkpoint = self._best_place(known_best)
+        if self._context.ranks:
+            self._context.ranks.wait()  # nobody reads it before it is in its place
+
+    def _write_checkpoint(self, model: Any, trial: Any, losses: dict[str, float], known_best: str | None) -> None:
         folder = Path(self.args.output_dir)
         with written_aside(folder) as aside, explain_full_disk(aside):
-            known_best = self.state.best_model_checkpoint
             self._aside = aside
             try:
                 super()._save_checkpoint(model, trial)
@@ -178,17 +185,28 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
             written = aside / f"checkpoint-{self.state.global_step}"
             for name in _NEEDLESS:
                 (written / name).unlink(missing_ok=True)
-            self.state.best_model_checkpoint = self._best_place(folder, known_best)
+            self.state.best_model_checkpoint = self._best_place(known_best)
             self.state.save_to_json(str(written / "trainer_state.json"))
             write_json(written / LOSSES_FILE, losses)
             mark_complete(written, batch=self._plan.to_dict())
             put_in_place(written, folder)
 
-    def _best_place(self, folder: Path, known: str | None) -> str | None:
+    def _best_place(self, known: str | None) -> str | None:
         """Where the best checkpoint lies, or this one will; the Trainer looked only where this one is written."""
         step = self.state.best_global_step
-        place = folder / f"checkpoint-{step}"
+        place = Path(self.args.output_dir) / f"checkpoint-{step}"
         return str(place) if step and (step == self.state.global_step or place.exists()) else known
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Rank 0 writes every rank's random state: the others may be on hosts with other disks."""
+        if self._context.ranks is None:
+            super()._save_rng_state(output_dir)
+            return
+        with tempfile.TemporaryDirectory() as own:
+            super()._save_rng_state(own)
+            (file,) = Path(own).iterdir()
+            for rank, state in enumerate(self._context.ranks.gather(file.read_bytes())):
+                (Path(output_dir) / f"rng_state_{rank}.pth").write_bytes(state)
 
     def _losses(self) -> dict[str, float]:
         """The sums behind the curve and the mean training loss."""
@@ -211,22 +229,28 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
 class Resumption(TrainerCallback):  # type: ignore[misc]
     """Gives a Trainer back what its own resuming leaves out: running means, and the best checkpoint's place."""
 
-    def __init__(self, trainer: UpdateTrainer, checkpoint: Path, best: Path | None) -> None:
-        self._trainer, self._checkpoint, self._best = trainer, checkpoint, best
+    def __init__(self, trainer: UpdateTrainer, context: WorkContext, checkpoint: Path, best: Path | None) -> None:
+        self._trainer, self._context, self._checkpoint, self._best = trainer, context, checkpoint, best
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The Trainer has read its state; nothing is learnt yet."""
         losses = read_json(self._checkpoint / LOSSES_FILE)
         if losses is not None:
             self._trainer.go_on_with(losses)
-        folder = Path(args.output_dir)
         if args.load_best_model_at_end and self._best is not None:
-            # Every attempt has what it may have to load in its own folder.
-            state.best_model_checkpoint = str(adopt(self._best, folder))
+            state.best_model_checkpoint = self._take(self._best, Path(args.output_dir))
         elif args.load_best_model_at_end:
             state.best_model_checkpoint = state.best_metric = state.best_global_step = None
         if args.eval_on_start:
-            adopt(self._checkpoint, folder)  # what it owes may make it the best
+            self._take(self._checkpoint, Path(args.output_dir))  # what it owes may make it the best
+
+    def _take(self, path: Path, folder: Path) -> str:
+        """Every attempt has what it may have to load in its own folder."""
+        if self._context.rank == 0:
+            adopt(path, folder)
+        if self._context.ranks:
+            self._context.ranks.wait()
+        return str(folder / path.name)
 
 
 class Patience(TrainerCallback):  # type: ignore[misc]
