@@ -106,6 +106,7 @@ def end_run(
     step = _last_step(folder)
     if ending["status"] == DISTURBED and limit is not None:
         ending = limit.applied(attempt, ending, step)
+    attempt.free_reserve()  # the worker may have died before it did
     if attempt.end(**ending, checkpoint=step):  # else somebody was quicker, and tells it
         with contextlib.suppress(OSError):  # a disk that is full now; how it ended was written
             events.status(**_told(attempt, ending, step))
@@ -152,7 +153,7 @@ def _of_outcome(attempt: AttemptFolder, outcome: dict[str, Any], asked: str) -> 
         return {"status": "cancelled", "reason": "cancelled", "message": "stopped as asked"}
     if ending["status"] == "cancelled" and asked != "cancel":
         return _disturbed_by(asked or "terminate")
-    if ending.get("reason") == "orphaned" or _needs_less_memory(attempt, ending):
+    if ending.get("reason") in ("orphaned", "rank") or _needs_less_memory(attempt, ending):
         return {**ending, "status": DISTURBED}
     return ending
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import Problem
-from .event import read_events
 from .files import read_json, write_json
 from .folder import AttemptFolder, RunFolder
 
@@ -67,13 +65,8 @@ def plan_of(attempt: AttemptFolder) -> BatchPlan | None:
 
 def ran_out_of_memory(attempt: AttemptFolder) -> bool:
     """Whether an attempt ended because memory ran out: its worker says so, or whoever saw the system kill it."""
-    if (attempt.outcome() or {}).get("reason") == "memory":
-        return True
-    return any(_says_memory(path) for path in attempt.path.glob("events-*.jsonl"))
-
-
-def _says_memory(path: Path) -> bool:
-    return any(event.kind == "status" and event.body.get("reason") == "memory" for event in read_events(path))
+    words = (attempt.outcome(), attempt.ended())
+    return any(word is not None and word.get("reason") == "memory" for word in words)
 
 
 def can_shrink(attempt: AttemptFolder) -> bool:

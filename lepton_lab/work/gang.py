@@ -77,6 +77,7 @@ def lead(attempt: AttemptFolder, order: dict[str, Any], processes: int) -> None:
     finally:
         os.close(control)
         shutil.rmtree(meeting, ignore_errors=True)
+    attempt.free_reserve()
     outcome = decide(attempt.rank_outcomes(), failures)
     if hosts.node_rank == 0:
         attempt.write_outcome(outcome.pop("status"), **outcome)

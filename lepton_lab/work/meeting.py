@@ -18,7 +18,7 @@ from torch.distributed.elastic.rendezvous.api import RendezvousStoreInfo
 ONE_HOST = "lepton-one-host"
 
 
-class OneHost(RendezvousHandler):
+class OneHost(RendezvousHandler):  # type: ignore[misc]
     """The only host is there at once. torch's own meetings listen on every interface, without a password."""
 
     def __init__(self, run_id: str) -> None:

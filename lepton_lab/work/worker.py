@@ -124,8 +124,8 @@ def _run(folder: RunFolder, attempt: AttemptFolder, threads: int, ranks: Ranks |
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(threads)
     outcome: dict[str, Any]
-    is_first = ranks is None or ranks.rank == 0
-    events = attempt.writer("trainer") if is_first else Silence(folder.run, attempt.number, ranks.rank)
+    is_silent = ranks is not None and ranks.rank > 0
+    events = Silence(folder.run, attempt.number) if is_silent else attempt.writer("trainer")
     if ranks is None:
         attempt.keep_reserve()
     try:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from lepton_lab.recipe import build_recipe
-from lepton_lab.record import AttemptFolder, RunFolder, last_complete, view_of
+from lepton_lab.record import DISTURBED, AttemptFolder, RunFolder, last_complete, view_of
 from lepton_lab.work.gang import decide
 
 from .test_batches import still
@@ -27,6 +27,8 @@ class Gang:
 
     def __init__(self, folder: RunFolder, **more: Any) -> None:
         self.folder = folder
+        for before in folder.attempts():
+            before.end(DISTURBED, reason="killed")
         self.attempt = folder.take_lease(len(folder.attempts()) + 1)
         self.log = (self.attempt.path / "worker.log").open("wb")
         self.process = subprocess.Popen(

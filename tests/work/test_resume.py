@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lepton_lab.errors import ModelError
-from lepton_lab.record import RunFolder, last_complete, view_of
+from lepton_lab.record import DISTURBED, RunFolder, last_complete, view_of
 from lepton_lab.work.context import Stopped, WorkContext
 from lepton_lab.work.jobs import train
 from lepton_lab.work.training import trainer as training
@@ -30,7 +30,9 @@ def again() -> Iterator[Callable[[RunFolder], WorkContext]]:
     made: list[WorkContext] = []
 
     def make(folder: RunFolder) -> WorkContext:
-        attempt = folder.take_lease(folder.attempts()[-1].number + 1)
+        before = folder.attempts()[-1]
+        before.end(DISTURBED, reason="killed")
+        attempt = folder.take_lease(before.number + 1)
         made.append(WorkContext(folder, attempt, folder.recipe(), attempt.writer("trainer"), 1))
         return made[-1]
 

@@ -22,8 +22,10 @@ from tests.attempts import next_attempt
 class Worker:
     """A worker process and the attempt it was given."""
 
-    def __init__(self, spare: bool = False) -> None:
+    def __init__(self, spare: bool = False, code: str = "") -> None:
         command = [sys.executable, "-m", "lepton_lab.work.worker", *(["--spare"] if spare else [])]
+        if code:
+            command = [sys.executable, "-c", code]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
         )

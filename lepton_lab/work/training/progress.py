@@ -35,7 +35,16 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say how long it will be."""
         self._context.events.status(stage="train", max_steps=int(state.max_steps), epochs=float(state.num_train_epochs))
+        if args.eval_on_start:
+            self._repeat(state)
         self._restart()
+
+    def _repeat(self, state: Any) -> None:
+        """Say the step of the checkpoint again, whose evaluation comes next: a step is one attempt's, whole."""
+        for entry in state.log_history:
+            if entry["step"] == state.global_step and "loss" in entry:
+                values = {name: float(entry[name]) for name in _OWN if name in entry}
+                self._context.events.metric(int(state.global_step), values, epoch=_epoch(state))
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Time between epochs is nobody's throughput."""
