@@ -1,9 +1,9 @@
 """What lepton costs beside the same Trainer with identical arguments, called directly.
 
-Both train the same rows in the same order of lengths with the same TrainingArguments, threads and
-precision; the time is that of the training loop (first step to last, evaluation and checkpoint
-included), each in a process of its own. Ours runs as users run it: on the local cluster, under its
-supervisor, writing an event for every step.
+Both train one epoch of the same rows with the same TrainingArguments, threads and precision; the
+time is that of the training loop (first step to last, evaluation and checkpoint included), each in a
+process of its own. Ours runs as users run it: on the local cluster, under its supervisor, writing an
+event for every step.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ OPTIONS = {
     "task": "text-classification", "model": "sample:minilm", "dataset": "sample:movie-sentiment", "peft": "lora",
     "logging_steps": 1, "eval_strategy": "steps", "save_strategy": "steps",
 }  # fmt: skip
+
+
+def options_of(steps: int) -> dict[str, object]:
+    """One epoch of ``steps`` steps: the same rows, whatever their order."""
+    return {**OPTIONS, "max_rows": 32 * steps, "max_steps": steps, "eval_steps": steps, "batch_size": 32}
 
 
 def steps_of(quick: bool) -> int:
@@ -45,6 +50,7 @@ def direct(steps: int, folder: str) -> float:
     from lepton_lab import data
     from lepton_lab.recipe import build_recipe
     from lepton_lab.recipe.defaults import resolve_defaults
+    from lepton_lab.record import BatchPlan
     from lepton_lab.registry import load_task
     from lepton_lab.samples import resolve
     from lepton_lab.work.tasks.task import ModelSpec
@@ -52,7 +58,7 @@ def direct(steps: int, folder: str) -> float:
     from lepton_lab.work.training.precision import choose_precision
 
     torch.set_num_threads(os.cpu_count() or 1)
-    recipe = resolve_defaults(build_recipe("train", {**OPTIONS, "max_steps": steps, "eval_steps": steps}))
+    recipe = resolve_defaults(build_recipe("train", options_of(steps)))
     task = load_task("text-classification")
     base = str(resolve("minilm"))
     splits = data.load_splits(recipe, task.needs)
@@ -72,7 +78,7 @@ def direct(steps: int, folder: str) -> float:
     )  # fmt: skip
     model = get_peft_model(model, lora)
     settings = training_arguments(
-        recipe, Path(folder), choose_precision("auto"), steps, ("accuracy", True), has_validation=True
+        recipe, Path(folder), choose_precision("auto"), BatchPlan(32, 32, 64), steps, ("accuracy", True), True
     )
     settings.remove_unused_columns = True
     pad = DataCollatorWithPadding(tokenizer)
@@ -92,7 +98,7 @@ def ours(steps: int) -> float:
     """Seconds from the event that says that training begins to the one that says that it is over."""
     import lepton_lab
 
-    run = lepton_lab.train(**OPTIONS, max_steps=steps, eval_steps=steps).wait(timeout=600).raise_for_status()
+    run = lepton_lab.train(**options_of(steps)).wait(timeout=600).raise_for_status()
     stages = {event.body["stage"]: event.time for event in run.events(raw=True) if "stage" in event.body}
     return stages["save"] - stages["train"]
 

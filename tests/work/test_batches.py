@@ -53,6 +53,16 @@ def test_every_update_has_the_same_rows(rows: int, grouped: bool) -> None:
     assert [set(batch) for batch in other] != found[0] or rows < 8
 
 
+def test_the_longest_rows_come_second_and_lengths_do_not_fall_through_the_epoch() -> None:
+    lengths = [number % 50 + 1 for number in range(400)]
+    updates = list(UpdateBatches(400, lengths, BatchPlan(8, 8, 1), 42))
+    longest = [max(lengths[row] for row in update) for update in updates]
+    assert longest[1] == 50
+    assert longest != sorted(longest, reverse=True)
+    spreads = [longest[number] - min(lengths[row] for row in update) for number, update in enumerate(updates)]
+    assert sum(spreads) / len(spreads) < 8  # similar lengths still go together
+
+
 def still(folder: Path, tmp_path: Path) -> str:
     """The model without dropout, which would differ with the shape of the batches."""
     import shutil

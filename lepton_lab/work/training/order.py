@@ -22,7 +22,7 @@ class UpdateBatches(Sampler):  # type: ignore[misc]
     An epoch's order follows from seed and epoch alone; ``plan.effective`` rows after each other make
     an update, and are dealt to the devices and cut into as many batches as memory asks for. Every
     device has the same number of batches; one without a row for it is empty. With ``lengths``, rows
-    of an update are of similar length.
+    of an update are of similar length, and the longest are in the second update.
     """
 
     def __init__(self, rows: int, lengths: Sequence[int] | None, plan: BatchPlan, seed: int, rank: int = 0) -> None:
@@ -51,7 +51,16 @@ class UpdateBatches(Sampler):  # type: ignore[misc]
         if self._lengths is None:
             order: list[int] = torch.randperm(self._rows, generator=generator).tolist()
             return order
-        return list(get_length_grouped_indices(self._lengths, self._plan.effective, generator=generator))
+        size = self._plan.effective
+        order = list(get_length_grouped_indices(self._lengths, size, generator=generator))
+        whole = [order[start : start + size] for start in range(0, self._rows - self._rows % size, size)]
+        # As they come they go from long to short, which would bend the curve and every estimate of the time left.
+        places = torch.randperm(len(whole), generator=generator).tolist()
+        if len(places) > 1:
+            # The longest rows are in the first: soon enough to show a lack of memory, behind a quick first step.
+            longest = places.index(0)
+            places[1], places[longest] = places[longest], places[1]
+        return [row for place in places for row in whole[place]] + order[len(whole) * size :]
 
 
 class UpdateLoader(DataLoader):  # type: ignore[misc]
