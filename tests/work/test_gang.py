@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 
 from lepton_lab.recipe import build_recipe
-from lepton_lab.record import DISTURBED, AttemptFolder, RunFolder, last_complete, view_of
+from lepton_lab.record import AttemptFolder, RunFolder, last_complete, view_of
 from lepton_lab.work.gang import decide
+from tests.attempts import next_attempt
 
 from .test_batches import still
 
@@ -25,12 +27,10 @@ from .test_batches import still
 class Gang:
     """A worker process that leads a gang, and the attempt it was given."""
 
-    def __init__(self, folder: RunFolder, **more: Any) -> None:
+    def __init__(self, folder: RunFolder, attempt: AttemptFolder | None = None, **more: Any) -> None:
         self.folder = folder
-        for before in folder.attempts():
-            before.end(DISTURBED, reason="killed")
-        self.attempt = folder.take_lease(len(folder.attempts()) + 1)
-        self.log = (self.attempt.path / "worker.log").open("wb")
+        self.attempt = attempt or next_attempt(folder)
+        self.log = (self.attempt.path / "worker.log").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lepton_lab.work.worker"],
             stdin=subprocess.PIPE, stdout=self.log, stderr=self.log, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
@@ -166,6 +166,32 @@ def test_a_killed_rank_ends_the_gang_and_the_next_attempt_goes_on(
     assert view_of(first.folder).series["loss"].values == view_of(straight.folder).series["loss"].values
     one, two = weights_of(straight.attempt), weights_of(second.attempt)
     assert all((one[name] == two[name]).all() for name in one)
+
+
+@pytest.mark.slow
+def test_two_hosts_meet_where_the_order_says(gang: Callable[..., Gang], tiny_bert: Path, reviews: str) -> None:
+    """Both are this machine; each is led by a process of its own, as by the supervisor of another host."""
+    options: dict[str, Any] = {
+        "task": "text-classification", "model": str(tiny_bert), "dataset": reviews, "label_column": "label",
+        "precision": "fp32", "batch_size": 8, "max_steps": 10, "logging_steps": 1,
+    }  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"nodes": 2, "rdzv": f"127.0.0.1:{free.getsockname()[1]}", "interface": "lo"}
+    folder = new_run(**options, machines=2)
+    first = gang(folder, gang={**meeting, "node_rank": 0})
+    second = gang(folder, attempt=first.attempt, gang={**meeting, "node_rank": 1})
+    assert first.outcome()["status"] == "succeeded", (first.attempt.path / "worker.log").read_text()[-3000:]
+    assert second.process.wait(60) == 0
+    assert json.loads((first.attempt.path / "outcome-node-1.json").read_text())["status"] == "succeeded"
+    together = gang(new_run(**options, processes=2))
+    assert together.outcome()["status"] == "succeeded"
+    assert view_of(folder).series["loss"].values == view_of(together.folder).series["loss"].values
+
+    alone = gang(new_run(**options, machines=2))
+    outcome = alone.outcome()
+    assert (outcome["status"], outcome["reason"]) == ("failed", "request")
+    assert "did not come together" in outcome["message"]
 
 
 @pytest.mark.slow
