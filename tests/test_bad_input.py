@@ -130,7 +130,7 @@ CASES = [
     Case("every token masked", f"{FINE_CHAT} --max-length 4", ("every token of every answer would be masked", "--max-length 4", "Set --max-length to more than")),
     Case("no such sample", f"{TEXT} sample:movie-sentimint", ("no such sample data set", "Did you mean sample:movie-sentiment?")),
     Case("variable in a shell", f"{TEXT} var:reviews", ("names a variable of a notebook, and this is none", "Save the data frame to a file")),
-    Case("address", f"{TEXT} https://example.org/a.csv", ("addresses are not fetched", "Download the file")),
+    Case("address", f"{TEXT} ftp://example.org/a.csv", ("addresses of this kind are not read", "s3://")),
     Case("nothing", f"{TEXT} ''", ("a data set is needed", "Set --dataset")),
     Case("bad hub name", f"{TEXT} hub:a/b/c", ("not the name of a hub data set", "hub:OWNER/NAME")),
     # The model

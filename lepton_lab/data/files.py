@@ -34,7 +34,7 @@ FORMATS = {
 _NAMES = "CSV, TSV, JSON, JSONL or Parquet"
 
 # Without ``whole`` this much of a file is read.
-_HEAD_BYTES = 64 * 2**20
+HEAD_BYTES = 64 * 2**20
 _HEAD_ROWS = 200_000
 
 
@@ -78,7 +78,7 @@ def read_file(path: Path, data: DataConfig, notes: Notes, where: str, whole: boo
         notes.error(f"the file {path} is not {_article(kind)}", signature[0], signature[1], where)
         return None
     origin = {"digest": _digest(content) if whole else None}
-    part = content if whole or len(content) <= _HEAD_BYTES else content.slice(0, _HEAD_BYTES)
+    part = content if whole or len(content) <= HEAD_BYTES else content.slice(0, HEAD_BYTES)
     text, encoding = _as_utf8(part, data.encoding, path, notes, where, len(part) == len(content))
     if text is None:
         return None

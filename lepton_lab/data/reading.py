@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import RequestError
 from ..recipe import DataConfig
+from .addresses import is_address, read_address
 from .files import read_path
 from .hub import read_hub
 from .notes import Notes
@@ -14,7 +15,9 @@ from .tabling import clean_header, plain_table
 
 
 def read_source(word: str, data: DataConfig, notes: Notes, where: str, whole: bool) -> Raw | None:
-    """The tables behind ``file:``, ``sample:`` or ``hub:``. None after an error."""
+    """The tables behind ``file:``, ``sample:``, ``hub:`` or an address. None after an error."""
+    if is_address(word):
+        return read_address(word, data, notes, where, whole)
     if word.startswith("hub:"):
         return read_hub(word, data, notes, where)
     if word.startswith("sample:"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, Problem
+from .addresses import check_address
 from .dataframes import frames, is_frame, is_rows, write_frame
 from .files import format_of
 from .hub import check_hub_name
@@ -18,7 +19,7 @@ _WHERE = "data.dataset"
 
 
 def resolve_dataset(word: str, namespace: Mapping[str, Any] | None = None) -> str:
-    """``word`` as ``file:/absolute/path``, ``sample:NAME`` or ``hub:NAME``.
+    """``word`` as ``file:/absolute/path``, ``sample:NAME``, ``hub:NAME`` or an address (``s3://…``).
 
     ``var:NAME`` is looked up in ``namespace`` and written as Parquet once, by digest. A bare name
     may be a data frame, a path or a sample, if it is only one of them. Reads no file.
@@ -40,8 +41,10 @@ def resolve_dataset(word: str, namespace: Mapping[str, Any] | None = None) -> st
             raise DataError(problem)
         return word.strip()
     if rest.startswith("//"):
-        do = "Download the file and give its path, or use hub:NAME for a data set of the hub."
-        raise DataError(Problem("addresses are not fetched", word, do, _WHERE))
+        wrong = check_address(word.strip(), _WHERE)
+        if wrong:
+            raise DataError(wrong)
+        return word.strip()
     return _resolve_bare(word.strip(), namespace or {})
 
 

@@ -12,7 +12,9 @@ class DataConfig(Section):
     """The data set, its columns and its splits."""
 
     dataset: str | None = option(
-        None, "var:NAME (a data frame of the notebook), file:PATH, hub:NAME, sample:NAME, or a bare name."
+        None,
+        "var:NAME (a data frame of the notebook), file:PATH, hub:NAME, sample:NAME, an address (s3://, gs://, abfs://, "
+        "https://), or a bare name.",
     )
     validation_dataset: str | None = option(
         None, "A separate validation set. Without it, one is cut from the data.", aliases=("eval_dataset",)

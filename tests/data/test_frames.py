@@ -104,7 +104,7 @@ def test_odd_columns_do_not_stop_a_frame(load: Load) -> None:
         ("movie-sentimint", {}, ("no such data set", "Did you mean sample:movie-sentiment?")),
         ("hub:a/b/c", {}, ("not the name of a hub data set", "'a/b/c'", "hub:OWNER/NAME")),
         ("hub:csv", {}, ("not the name of a hub data set",)),
-        ("https://example.org/a.csv", {}, ("addresses are not fetched", "Download")),
+        ("ftp://example.org/a.csv", {}, ("addresses of this kind are not read", "hub:NAME")),
         ("", {}, ("a data set is needed",)),
     ],
 )

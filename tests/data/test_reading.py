@@ -252,7 +252,7 @@ def test_class_numbers_of_datasets_become_names(tmp_path: Path, load: Load) -> N
 def test_only_the_head_of_a_huge_file_is_read_for_a_check(
     tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lepton_lab.data.files._HEAD_BYTES", 2000)
+    monkeypatch.setattr("lepton_lab.data.files.HEAD_BYTES", 2000)
     monkeypatch.setattr("lepton_lab.data.files._HEAD_ROWS", 50)
     frame = pd.DataFrame({"text": [f"text {row}" for row in range(500)], "label": ["a"] * 400 + ["b"] * 100})
     frame.to_csv(tmp_path / "a.csv", index=False)
