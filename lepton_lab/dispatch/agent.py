@@ -63,18 +63,9 @@ class Agent:
 
     async def start(self) -> None:
         """Bring the cluster up. Raises what Dask and the provider raise."""
-        from distributed import Client
-
         self.door = AgentDoor(self.cluster)
         self.stopped = asyncio.Event()
-        self.live: LiveCluster = await self.provider.open(self.options)
-        self.client = await Client(
-            self.live.address,
-            security=self.live.security,
-            asynchronous=True,
-            set_as_default=False,
-            name="lepton-lab",
-        )
+        await self._connect()
         self.queue = RunQueue(self.client, self.cluster == LOCAL, self._rest)
         for job in unfinished_jobs(self.cluster, self.environment):
             self.queue.add(job)
@@ -84,6 +75,28 @@ class Agent:
         self.door.control.chmod(0o600)
         write_json(self.door.identity, self._identity(), mode=0o600)
 
+    async def _connect(self) -> None:
+        from distributed import Client
+
+        self.live: LiveCluster = await self.provider.open(self.options)
+        self.client = await Client(
+            self.live.address,
+            security=self.live.security,
+            asynchronous=True,
+            set_as_default=False,
+            name="lepton-lab",
+        )
+
+    async def _connect_again(self) -> None:
+        """After the scheduler's death: to the one that somebody starts in its place."""
+        try:
+            await self.live.close()
+            await self._connect()
+        except Exception as error:  # noqa: BLE001  whatever the provider raises, it is tried again
+            print(f"cluster {self.cluster} cannot be reached: {type(error).__name__}: {error}", file=sys.stderr)
+            return
+        self.queue.client = self.client
+
     async def run(self) -> None:
         """Serve until told to stop, or idle for too long."""
         while not self.stopped.is_set():
@@ -91,6 +104,8 @@ class Agent:
                 await asyncio.wait_for(self.stopped.wait(), 1.0)
             if self._placing.done():
                 self._placing.result()  # it never ends by itself: this raises what broke it
+            if self.client.status == "closed":
+                await self._connect_again()
             if self.queue.jobs:
                 continue
             idle = time.monotonic() - self._last_used

@@ -64,7 +64,8 @@ class RunQueue:
 
     def __init__(self, client: Any, stays: bool, on_empty: Callable[[], None]) -> None:
         """``stays``: attempts go on when Dask goes; ``on_empty`` is called when the last run is over."""
-        self._client = client
+        self.client = client
+        """Of the cluster's scheduler; another one after that one's death."""
         self._stays = stays
         self._on_empty = on_empty
         self.jobs: dict[str, Job] = {}
@@ -101,7 +102,7 @@ class RunQueue:
 
     async def look_at_workers(self) -> None:
         """See who came and who left."""
-        identity = await self._client.scheduler.identity(n_workers=-1)
+        identity = await self.client.scheduler.identity(n_workers=-1)
         there = {address: int(each["nthreads"]) for address, each in identity["workers"].items()}
         for address in [each for each in self.workers if each not in there]:
             del self.workers[address]
@@ -113,7 +114,7 @@ class RunQueue:
         if not fresh:
             return
         with home_probe() as probe:
-            said = await self._client.run(describe_worker, probe, workers=fresh, on_error="return")
+            said = await self.client.run(describe_worker, probe, workers=fresh, on_error="return")
         for address, answer in said.items():
             if isinstance(answer, BaseException):
                 self.problems[address] = f"{type(answer).__name__}: {answer}"
@@ -195,7 +196,7 @@ class RunQueue:
     async def _try(self, job: Job, worker: WorkerFacts) -> None:
         """Make one attempt."""
         try:
-            await way_to(worker)(self._client, worker, self._plan(job), job.left)
+            await way_to(worker)(self.client, worker, self._plan(job), job.left)
         except Exception as error:  # noqa: BLE001  it becomes the run's final state, or means that Dask has gone
             if not _is_of_dask(error):
                 _end_attempt_of(job, f"The task that watched the run broke: {type(error).__name__}: {error}")
@@ -236,7 +237,7 @@ class RunQueue:
         if watcher is not None and any(watcher == each.process for each in self.workers.values()):
             return True
         try:
-            await self._client.run(look_after, plan, workers=neighbours[:1])
+            await self.client.run(look_after, plan, workers=neighbours[:1])
         except Exception:  # noqa: BLE001  it may have left just now; the next look tells
             return False
         return True

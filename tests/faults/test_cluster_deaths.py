@@ -1,0 +1,130 @@
+"""Workers, nannies and schedulers that are killed or leave, on hosts that are not the submitter's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from lepton_lab.record import RunFolder, read_json
+from tests.dispatch.test_attempts import assert_whole, steps_of
+from tests.faults.cluster import HandMadeCluster
+
+STEPS = 150
+
+
+def start(lab: Any, cluster: HandMadeCluster, steps: int = STEPS, **options: Any) -> RunFolder:
+    """A run of at least 30 ms a step that is not patient with being alone."""
+    folder: RunFolder = lab.start(
+        f"saves p30 {steps}", cluster=cluster.address, orphan_grace_seconds=1, grace_seconds=10, **options
+    )
+    return folder
+
+
+def host_of(folder: RunFolder, attempt: int) -> str:
+    return str(read_json(folder.attempt(attempt).path / "supervisor.json")["host"])
+
+
+def assert_ended_well(folder: RunFolder, cluster: HandMadeCluster, steps: int = STEPS) -> None:
+    assert folder.final()["status"] == "succeeded", folder.final()
+    assert_whole(folder, steps)
+    for host in cluster.hosts:
+        assert [words for words in cluster.commands_of(host) if "lepton_fake_worker" in words] == []
+
+
+def test_killed_worker_is_followed_on_another_host(fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any) -> None:
+    cluster.start_worker("node-a", "--no-nanny")
+    folder = start(fresh_lab, cluster)
+    wait_until(lambda: len(steps_of(folder)) > 7)
+    cluster.start_worker("node-b", "--no-nanny")
+    cluster.dask_worker_of("node-a").kill()
+    wait_until(folder.final, 40)
+    assert [host_of(folder, 1), host_of(folder, 2)] == ["node-a", "node-b"]
+    assert folder.attempt(1).ended()["reason"] == "orphaned"
+    assert steps_of(folder) == list(range(1, STEPS + 1))  # it saved before it left
+    assert_ended_well(folder, cluster)
+
+
+def test_worker_that_its_nanny_restarts_adopts_the_attempt(
+    fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any
+) -> None:
+    cluster.start_worker("node-a")
+    folder = fresh_lab.start(f"saves p30 {STEPS}", cluster=cluster.address, orphan_grace_seconds=20)
+    wait_until(lambda: len(steps_of(folder)) > 7)
+    cluster.dask_worker_of("node-a").kill()
+    wait_until(folder.final, 40)
+    assert len(folder.attempts()) == 1
+    assert (folder.attempt(1).path / "watcher.json").exists()
+    assert_ended_well(folder, cluster)
+
+
+def test_killed_nanny_is_followed_by_another_host(fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any) -> None:
+    cluster.start_worker("node-a")
+    folder = start(fresh_lab, cluster)
+    wait_until(lambda: len(steps_of(folder)) > 7)
+    cluster.start_worker("node-b")
+    worker = cluster.dask_worker_of("node-a")
+    os.kill(cluster.hosts["node-a"].pid, signal.SIGKILL)
+    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    wait_until(folder.final, 40)
+    assert host_of(folder, 2) == "node-b"
+    assert_ended_well(folder, cluster)
+
+
+def test_killed_scheduler_is_waited_for(fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any) -> None:
+    cluster.start_worker("node-a", "--no-nanny", "--death-timeout", "5")
+    folder = start(fresh_lab, cluster)
+    wait_until(lambda: len(steps_of(folder)) > 7)
+    cluster.stop_scheduler()
+    wait_until(lambda: folder.attempt(1).ended(), 40)
+    assert folder.attempt(1).ended()["reason"] in ("orphaned", "terminated")
+    cluster.start_scheduler()
+    cluster.start_worker("node-b", "--no-nanny")
+    wait_until(folder.final, 60)
+    assert host_of(folder, 2) == "node-b"
+    assert_ended_well(folder, cluster)
+
+
+@pytest.mark.parametrize("how", ["retired", "terminated", "lifetime"])
+def test_worker_that_leaves_saves_and_the_run_moves_on(
+    fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any, how: str
+) -> None:
+    cluster.start_worker("node-a", "--no-nanny", *(("--lifetime", "6s") if how == "lifetime" else ()))
+    steps = 2 * STEPS if how == "lifetime" else STEPS
+    folder = start(fresh_lab, cluster, steps)
+    wait_until(lambda: len(steps_of(folder)) > 7)
+    cluster.start_worker("node-b", "--no-nanny")
+    if how == "terminated":
+        cluster.dask_worker_of("node-a").send_signal(signal.SIGTERM)
+    elif how == "retired":
+        asyncio.run(_retire(cluster.address, folder))
+    wait_until(folder.final, 40)
+    assert folder.attempt(1).ended()["reason"] == "terminated"
+    assert host_of(folder, 2) == "node-b"
+    assert steps_of(folder) == list(range(1, steps + 1))
+    assert_ended_well(folder, cluster, steps)
+
+
+@pytest.mark.slow
+def test_host_that_loses_its_power_is_given_up(fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any) -> None:
+    cluster.start_worker("node-a", "--no-nanny")
+    folder = start(fresh_lab, cluster)
+    wait_until(lambda: len(steps_of(folder)) > 12)
+    cluster.start_worker("node-b", "--no-nanny")
+    cluster.kill_host("node-a")
+    wait_until(folder.final, 80)
+    assert folder.attempt(1).ended()["reason"] == "lost"
+    assert_ended_well(folder, cluster)
+
+
+async def _retire(address: str, folder: RunFolder) -> None:
+    from distributed import Client
+
+    async with Client(address, asynchronous=True) as client:
+        workers = (await client.scheduler.identity(n_workers=-1))["workers"]
+        busy = await client.processing()
+        await client.retire_workers([each for each in workers if busy.get(each)])
