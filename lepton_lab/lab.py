@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import promotion, session
+from . import places, promotion, session
 from .errors import LeptonError, Problem, RequestError, RunCancelled, RunFailed
 from .planning import pending_of, plan, prepare, question_of, read_recipe
 from .promotion import list_models
@@ -113,7 +113,7 @@ class Run:
         """The folder of the trained (or compiled) model, or None before there is one."""
         view = self.view()
         found = view.artifacts.get("compiled") or view.artifacts.get("model")
-        return self.folder.path / found["path"] if found else None
+        return self.folder.artifact_path(found) if found else None
 
     def view(self) -> RunView:
         """The run as it is now."""
@@ -167,7 +167,10 @@ class Run:
         from .dispatch import request_cancel
 
         if self.folder.final() is None:
-            request_cancel(self.folder)
+            if self.folder.is_pulled:
+                self.folder.ask("cancel")  # its own host does the rest
+            else:
+                request_cancel(self.folder)
         return self
 
     def checkpoint(self) -> Run:
@@ -187,6 +190,11 @@ class Run:
         """
         from . import dispatch
 
+        if places.store_url():
+            # What the store says of an end is never taken back.
+            do = f"Start a new run from its checkpoint: lepton clone {self.id}"
+            got = f"run {self.id} in {places.store_url()}"
+            raise RequestError(Problem("a run in an object store cannot be resumed, in this version", got, do))
         deadline = time.monotonic() + _LAST_WORD_SECONDS
         while (final := self.folder.final()) is None and self.view().status in ENDED and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)  # its last event is written, and its end follows
@@ -235,6 +243,11 @@ def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
     dispatch.check_readiness(recipe, question_of(recipe))
     folder = RunFolder.create(recipe, {"pid": os.getpid(), "cwd": os.getcwd()})
     try:
+        if places.store_url():
+            from .record.remote import enlist
+
+            enlist(folder.run)  # from now on what its parents end with is brought here at once
+            _bring(folder)
         dispatch.hand_over(folder, recipe, dispatch.collect_environment(), after)
     except BaseException:
         # Nobody has it, so nobody will run it.
@@ -319,7 +332,9 @@ def load(run: Run | str = "last") -> Predictor:
     found.wait().raise_for_status()
     for folder in pending_of(found.folder):
         Run(folder).wait()
-    return _predictor(found.folder.path, _newest_compiled(found))
+    compiled = _newest_compiled(found)
+    _bring(RunFolder(found.folder.path.with_name(compiled)) if compiled else found.folder)
+    return _predictor(found.folder.path, compiled)
 
 
 def model_run(run: Run) -> Run:
@@ -421,6 +436,20 @@ def _unfinished_before(recipe: Recipe) -> list[str]:
     if recipe.kind == "benchmark":
         waiting += pending_of(parent)
     return [folder.run for folder in waiting]
+
+
+def _bring(folder: RunFolder) -> None:
+    """Have here what a run that ended elsewhere left, and the runs that it builds on with their compilations."""
+    while True:
+        for artifact in view_of(folder).artifacts.values():
+            folder.artifact_path(artifact)
+        parent = folder.header().get("parent")
+        if not parent:
+            return
+        folder = RunFolder(folder.path.with_name(parent))
+        for child in children_of(parent, ["compile"]):
+            for artifact in view_of(child).artifacts.values():
+                child.artifact_path(artifact)
 
 
 def _newest_compiled(run: Run) -> str:

@@ -1,7 +1,9 @@
 """Where things live on this machine. Read from the environment at each call, never cached.
 
 ``LEPTON_HOME``
-    Runs, models, written data frames and caches. Default ``~/.lepton``.
+    Runs, models, written data frames and caches. Default ``~/.lepton``. A URL (``s3://bucket/prefix``)
+    names an object store that hosts share; then each works in a local home of its own below
+    ``LEPTON_STATE_DIR``, and runs are copied between the two.
 ``LEPTON_STATE_DIR``
     Keys, sockets, the scheduler file, indexes: always a local disk, mode 0700, one
     folder for each host, boot and interpreter. Default ``~/.local/state/lepton-lab``.
@@ -16,8 +18,16 @@ import sys
 from pathlib import Path
 
 
+def store_url() -> str:
+    """The object store that ``LEPTON_HOME`` names, or an empty string when it names a folder."""
+    word = os.environ.get("LEPTON_HOME", "")
+    return word.rstrip("/") if "://" in word else ""
+
+
 def lepton_home() -> Path:
-    """The folder that holds runs and models (not created here)."""
+    """The local folder that holds runs and models (not created here)."""
+    if url := store_url():
+        return state_root() / "homes" / hashlib.sha256(url.encode()).hexdigest()[:12]
     return Path(os.environ.get("LEPTON_HOME") or Path.home() / ".lepton").expanduser().absolute()
 
 

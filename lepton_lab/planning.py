@@ -272,9 +272,18 @@ def _is_on_hub(model: str | None) -> bool:
     return bool(model) and local_model_dir(str(model)) is None
 
 
+def _check_store() -> None:
+    """Refuse an object store that cannot be spoken to. Nothing is asked of it yet."""
+    from .record.remote import open_bucket
+
+    open_bucket()
+
+
 def _check_places() -> list[Problem]:
     """Whether runs and their state can be written where the environment says."""
-    problems = []
+    problems: list[Problem] = []
+    if places.store_url():
+        _collect(problems, _check_store)
     for name, path in (("LEPTON_HOME", places.lepton_home()), ("LEPTON_STATE_DIR", places.state_root())):
         existing = next(each for each in (path, *path.parents) if each.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):

@@ -203,7 +203,8 @@ def _places() -> Iterator[Check]:
     for name, path in (("LEPTON_HOME", places.lepton_home()), ("LEPTON_STATE_DIR", places.state_root())):
         existing = next(each for each in (path, *path.parents) if each.exists())
         ok = os.access(existing, os.W_OK)
-        yield Check(name, ok, str(path), "" if ok else f"It cannot be written. Set {name} to a folder of yours.")
+        found = f"{places.store_url()}, worked on in {path}" if "HOME" in name and places.store_url() else str(path)
+        yield Check(name, ok, found, "" if ok else f"It cannot be written. Set {name} to a folder of yours.")
 
 
 def _hub() -> Check:

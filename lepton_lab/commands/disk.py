@@ -77,6 +77,10 @@ def free(uses: Iterable[DiskUse], with_promoted: bool = False) -> int:
                 continue
             for word in words:
                 move_alias(word, None)
+            if places.store_url():
+                from ..record.remote import forget_run
+
+                forget_run(each.path.name)
             # Renamed first: a reader sees the whole run or none.
             gone = each.path.with_name(f".old-{each.path.name}")
             each.path.rename(gone)

@@ -75,6 +75,7 @@ def _show(run: str, as_json: bool) -> Facts:
     found = lab.attach(run)
     view = found.view()
     folder = found.folder
+    model = view.artifacts.get("compiled") or view.artifacts.get("model")
     artifacts = [
         {
             "name": name,
@@ -104,7 +105,7 @@ def _show(run: str, as_json: bool) -> Facts:
     recipe = found.recipe
     values = {key: getattr(view, key) for key in _SHOWN_KEYS}
     values |= {
-        "model_dir": str(found.model_dir) if found.model_dir else None,
+        "model_dir": str(folder.path / model["path"]) if model else None,
         "folder": str(folder.path),
         "recipe": recipe.to_dict(),
         "artifacts": artifacts,

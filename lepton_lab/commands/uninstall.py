@@ -28,6 +28,7 @@ def _uninstall(context: click.Context, yes: bool, runs: bool, as_json: bool) -> 
     state = _state_folders()
     home = _home_folders() if runs else []
     unfinished = [lab.attach(row["run"]) for row in lab.runs() if row["status"] in ("queued", "running", "cancelling")]
+    unfinished = [run for run in unfinished if not run.folder.is_pulled]
     question = f"Stop the local cluster and {len(unfinished)} unfinished runs"
     question += f", and delete keys and state in {places.state_root()}"
     if runs:

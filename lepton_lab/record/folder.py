@@ -196,6 +196,30 @@ class RunFolder:
             raise
         return cls(root / run)
 
+    @property
+    def is_pulled(self) -> bool:
+        """Whether this is a copy of another host's run, from the object store."""
+        if not places.store_url():
+            return False
+        from .remote import is_pulled
+
+        return is_pulled(self.run)
+
+    def refresh(self) -> None:
+        """Bring a copy of another host's run up to date. Any other run is so by itself."""
+        if self.is_pulled:
+            from .remote import refresh_run
+
+            refresh_run(self)
+
+    def artifact_path(self, body: Mapping[str, Any]) -> Path:
+        """Where the artifact of an event's ``body`` is, fetched first from another host's run."""
+        if self.is_pulled:
+            from .remote import bring_artifact
+
+            return bring_artifact(self, body["path"])
+        return self.path / str(body["path"])
+
     def header(self) -> dict[str, Any]:
         """What was written at submission: run, kind, task, model, name, tags, notes, parent, created."""
         found = read_json(self.path / "run.json")
@@ -244,12 +268,18 @@ class RunFolder:
 
     def each_event(self) -> Iterator[Event]:
         """:meth:`events` one at a time, in little memory however many they are."""
+        self.refresh()
         for attempt in self.attempts():
             yield from merged([read_blocks(path) for path in sorted(attempt.path.glob("events-*.jsonl"))])
 
     def ask(self, word: str, **body: Any) -> None:
         """Leave a request (``cancel``, ``save``) for whoever runs this."""
-        write_json(self.path / "control" / f"{word}.json", {"time": time.time(), **body})
+        request = {"time": time.time(), **body}
+        if self.is_pulled:
+            from .remote import send_request
+
+            send_request(self, word, request)
+        write_json(self.path / "control" / f"{word}.json", request)
 
     def asked(self, word: str) -> dict[str, Any] | None:
         """The request ``word``, or None."""

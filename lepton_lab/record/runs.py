@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .. import places
 from ..errors import Problem, RunNotFound
 from .aliases import find_alias
 from .folder import RunFolder
-from .index import RunIndex, ask_index
+from .index import Answer, RunIndex, ask_index
+
+
+def _ask(question: Callable[[RunIndex], Answer]) -> Answer:
+    """What the index says, after a look for the runs of other hosts."""
+    if places.store_url():
+        from .remote import refresh_runs
+
+        refresh_runs()
+    return ask_index(question)
 
 
 def run_folders() -> Iterator[RunFolder]:
@@ -26,18 +35,18 @@ def list_runs(limit: int | None = None) -> list[dict[str, Any]]:
 
     A run that has ended is never read again, and of a living one only what is new.
     """
-    return ask_index(lambda index: index.rows(limit))
+    return _ask(lambda index: index.rows(limit))
 
 
 def unfinished_runs() -> list[RunFolder]:
     """Runs without a last status, oldest first."""
-    return ask_index(lambda index: index.folders("NOT ended"))
+    return _ask(lambda index: index.folders("NOT ended"))
 
 
 def children_of(run: str, kinds: Sequence[str] = ()) -> list[RunFolder]:
     """Runs whose parent is ``run``, oldest first; of these kinds, or of any."""
     wanted = "".join(f" AND kind IN ({', '.join('?' * len(kinds))})" for _ in range(bool(kinds)))
-    return ask_index(lambda index: index.folders(f"parent = ?{wanted}", run, *kinds))
+    return _ask(lambda index: index.folders(f"parent = ?{wanted}", run, *kinds))
 
 
 def find_run(word: str) -> RunFolder:
@@ -63,7 +72,7 @@ def find_run(word: str) -> RunFolder:
         named = index.newest("name = ?", word)
         return [named] if named else index.folders("substr(run, 1, ?) = ?", len(word), word)
 
-    found = ask_index(look_up)
+    found = _ask(look_up)
     if len(found) == 1:
         return found[0]
     if len(found) > 1:
@@ -74,4 +83,4 @@ def find_run(word: str) -> RunFolder:
 
 def newest_run(kind: str | None = "train") -> RunFolder | None:
     """The newest run of this kind in ``LEPTON_HOME``, or None."""
-    return ask_index(lambda index: index.newest("kind = ?", kind) if kind else index.newest("TRUE"))
+    return _ask(lambda index: index.newest("kind = ?", kind) if kind else index.newest("TRUE"))

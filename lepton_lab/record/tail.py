@@ -24,6 +24,7 @@ class RunTail:
 
     def read(self) -> list[Event]:
         """The events since the last call, in order; the view has taken them in."""
+        self.folder.refresh()
         final = self.folder.final()
         fresh: list[Event] = []
         for attempt in self.folder.attempts():

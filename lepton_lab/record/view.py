@@ -207,6 +207,7 @@ def fold(header: Mapping[str, Any], events: Iterable[Event]) -> RunView:
 
 def view_of(folder: RunFolder) -> RunView:
     """The run as it is now, from its folder."""
+    folder.refresh()
     final = folder.final()
     folding = RunFold(folder.header())
     for event in folder.each_event():
