@@ -129,6 +129,9 @@ class Run:
 
         Does not raise when the run failed: see :meth:`raise_for_status`. Raises TimeoutError.
         """
+        from . import tracking
+
+        tracking.wake_for(self.id)
         tail = RunTail(self.folder)
         deadline = None if timeout is None else time.monotonic() + timeout
         before = ""
@@ -188,7 +191,7 @@ class Run:
         It is the same run, with one more attempt; its curves continue. Raises :class:`RequestError`
         for a run that goes on or has succeeded, and :class:`ClusterError`.
         """
-        from . import dispatch
+        from . import dispatch, tracking
 
         if places.store_url():
             # What the store says of an end is never taken back.
@@ -206,6 +209,7 @@ class Run:
         after = _unfinished_before(recipe)
         dispatch.check_readiness(recipe, question_of(recipe))
         dispatch.hand_over_again(self.folder, recipe, dispatch.collect_environment(), after)
+        tracking.follow_resumed(self.id)
         return self
 
     def children(self) -> list[Run]:
@@ -237,7 +241,7 @@ def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
     Raises :class:`RequestError` (nothing was left behind) or :class:`ClusterError`.
     """
     recipe = prepare(recipe, namespace)
-    from . import dispatch
+    from . import dispatch, tracking
 
     after = _unfinished_before(recipe)
     dispatch.check_readiness(recipe, question_of(recipe))
@@ -255,6 +259,8 @@ def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
         raise
     if recipe.kind == "train":
         session.remember(folder.run)
+    if tracking.is_wanted(recipe):
+        tracking.follow(folder.run)
     return Run(folder)
 
 
@@ -367,12 +373,20 @@ def promote(run: Run | str = "last", *, alias: str, name: str | None = None) -> 
     The result has ``previous``, the run that it named before. Raises :class:`RequestError` for a run without
     a model, and for a compilation that failed its parity check.
     """
-    return promotion.promote(attach(run).folder, alias, name)
+    from . import tracking
+
+    move = promotion.promote(attach(run).folder, alias, name)
+    tracking.follow_moved_alias(move)
+    return move
 
 
 def remove_alias(alias: str, *, name: str | None = None) -> AliasMove:
     """Let ``alias`` name no run; its history stays."""
-    return promotion.remove_alias(alias, name)
+    from . import tracking
+
+    move = promotion.remove_alias(alias, name)
+    tracking.follow_moved_alias(move)
+    return move
 
 
 def attach(run: Run | str = "last") -> Run:

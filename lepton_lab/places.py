@@ -46,6 +46,11 @@ def aliases_dir() -> Path:
     return lepton_home() / "aliases"
 
 
+def tracking_dir() -> Path:
+    """``LEPTON_HOME/tracking``: what was mirrored to which tracking server, and the database of our own."""
+    return lepton_home() / "tracking"
+
+
 def samples_dir() -> Path:
     """``LEPTON_HOME/samples``: samples that were unpacked or converted."""
     return lepton_home() / "samples"

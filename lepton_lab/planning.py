@@ -17,6 +17,7 @@ from .recipe.defaults import resolve_defaults
 from .record import RunFolder, children_of, view_of
 from .registry import backend_names, load_backend, load_task
 from .session import resolve_run
+from .tracking import check_mlflow, is_wanted
 
 if TYPE_CHECKING:
     from .data import Splits
@@ -75,6 +76,8 @@ def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recip
         recipe = _examine_train(recipe, namespace, problems)
     else:
         recipe = _examine_child(recipe, problems)
+    if is_wanted(recipe):
+        _collect(problems, check_mlflow)
     return recipe, [*problems, *_check_cluster(recipe), *_check_places()]
 
 

@@ -9,7 +9,21 @@ import click
 
 from .. import __version__
 from ..errors import Problem, RequestError
-from . import answers, cluster, doctor, listings, models, plans, prune, records, revival, samples, shells, uninstall
+from . import (
+    answers,
+    cluster,
+    doctor,
+    listings,
+    mlflow,
+    models,
+    plans,
+    prune,
+    records,
+    revival,
+    samples,
+    shells,
+    uninstall,
+)
 from .command import HelpAsked, LeptonGroup, WrongWord, option
 from .results import Text
 from .seat import Seat, seat_of
@@ -27,7 +41,7 @@ Each answers --help. Also: {program} runs, show, attach, cancel, doctor. Everyth
 _CHAPTERS = {
     "Work": ("train", "compile", "benchmark", "predict"),
     "Runs": ("runs", "show", "events", "attach", "cancel", "checkpoint", "resume", "clone"),
-    "Models": ("models", "promote"),
+    "Models": ("models", "promote", "mlflow"),
     "This machine": ("doctor", "tasks", "backends", "samples", "cluster", "prune", "uninstall", "completion"),
 }
 
@@ -71,6 +85,7 @@ cli = LeptonGroup(
             revival.clone,
             models.models,
             models.promote,
+            mlflow.mlflow,
             doctor.doctor,
             listings.tasks,
             listings.backends,

@@ -22,7 +22,7 @@ _CANCEL_SECONDS = 40.0
 
 @click.pass_context
 def _uninstall(context: click.Context, yes: bool, runs: bool, as_json: bool) -> Facts:
-    from .. import dispatch, lab
+    from .. import dispatch, lab, tracking
 
     seat = seat_of(context)
     state = _state_folders()
@@ -43,6 +43,7 @@ def _uninstall(context: click.Context, yes: bool, runs: bool, as_json: bool) -> 
         while not run.view().is_over and time.monotonic() < deadline:
             time.sleep(0.1)
     dispatch.stop_cluster(force=True)
+    tracking.stop_mirrors()
     removed = []
     for path in (*state, *home):
         if path.exists():
@@ -79,6 +80,7 @@ def _home_folders() -> list[Path]:
         for each in (
             places.runs_dir(),
             places.aliases_dir(),
+            places.tracking_dir(),
             places.data_dir(),
             places.samples_dir(),
             places.cache_dir(),

@@ -98,7 +98,7 @@ def training_arguments(
         greater_is_better=more_is_better if evaluates else None,
         seed=recipe.seed,
         data_seed=recipe.seed,
-        report_to=list(train.report_to),
+        report_to=[each for each in train.report_to if each != "mlflow"],  # mirrored from the record
         run_name=recipe.name or None,
         disable_tqdm=True,
         remove_unused_columns=False,

@@ -9,19 +9,21 @@ from ...recipe import Recipe, nearest
 from ...recipe.peft import PeftConfig
 from ..tasks.task import Task
 
-_TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "mlflow": ("mlflow",)}
-
-_PACKAGES = {"mlflow": "'lepton-lab[mlflow]'"}
+_TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
 
 def check_trackers(recipe: Recipe) -> list[Problem]:
-    """One problem for each tracker of ``report_to`` that is not installed where this is asked."""
-    missing = [name for name in recipe.train.report_to if not any(map(importlib.util.find_spec, _TRACKERS[name]))]
+    """One problem for each tracker of ``report_to`` that the trainer needs and that is not installed here.
+
+    It needs no MLflow: that is mirrored from the record.
+    """
+    wanted = [name for name in recipe.train.report_to if name in _TRACKERS]
+    missing = [name for name in wanted if not any(map(importlib.util.find_spec, _TRACKERS[name]))]
     return [
         Problem(
             f"--report-to {name} needs the package {name}",
             "none installed",
-            f"Run: pip install {_PACKAGES.get(name, name)}",
+            f"Run: pip install {name}",
             "train.report_to",
         )
         for name in missing
