@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..errors import ClusterError
 from .attempt import AttemptPlan, run_attempt
+from .shipping.shipment import run_shipped
 from .workers import WorkerFacts
 
 Way = Callable[[Any, WorkerFacts, AttemptPlan, asyncio.Event], Awaitable[None]]
@@ -43,8 +43,3 @@ async def run_shared(client: Any, worker: WorkerFacts, plan: AttemptPlan, left: 
         result.cancel()
         leaving.cancel()
         future.release()
-
-
-async def run_shipped(client: Any, worker: WorkerFacts, plan: AttemptPlan, left: asyncio.Event) -> None:
-    """The worker gets a copy of the run folder, and what it writes is fetched."""
-    raise ClusterError(f"worker {worker.address} on {worker.host} does not share LEPTON_HOME with this machine")

@@ -22,6 +22,7 @@ from .endings import AttemptLimit, end_attempt, publish_end
 from .order import RunOrder
 from .placing import way_to
 from .processes import ProcessMark
+from .shipping.shipment import SHIPPED_TO, follow_shipped
 from .watching import conclude, look_after, supervisor_of, watcher_of
 from .workers import WorkerFacts, describe_worker, home_probe, site_of
 
@@ -207,6 +208,9 @@ class RunQueue:
 
     async def _see_through(self, job: Job) -> None:
         """Watch an attempt that no task of ours watches, by its record, until it has ended."""
+        if SHIPPED_TO in job.attempt.lease():
+            await self._see_shipped_through(job)
+            return
         plan = self._plan(job)
         began = time.time()
         while job.attempt.path.is_dir() and job.attempt.ended() is None:
@@ -222,6 +226,22 @@ class RunQueue:
                     message = f"Nothing has been heard of it for {time.time() - heard:.0f} s."
                     ending = {"status": DISTURBED, "reason": "lost", "message": message}
                     await asyncio.to_thread(end_attempt, job.folder, job.attempt, ending, plan.limit)
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._go_on(job)
+
+    async def _see_shipped_through(self, job: Job) -> None:
+        """Copy an attempt that a former agent sent to a worker without our disk, once that worker is there."""
+        lease = job.attempt.lease()
+        began = time.time()
+        while job.attempt.path.is_dir() and job.attempt.ended() is None:
+            found = [each for each in self.workers.values() if lease[SHIPPED_TO] == each.address]
+            if found:
+                job.worker, job.left = found[0], asyncio.Event()
+                await follow_shipped(self._client, found[0], self._plan(job), job.left)
+            elif time.time() - began > LOST_AFTER_SECONDS:
+                message = f"Its worker {lease[SHIPPED_TO]} is not there any more."
+                ending = {"status": DISTURBED, "reason": "lost", "message": message}
+                await asyncio.to_thread(end_attempt, job.folder, job.attempt, ending, self._plan(job).limit)
             await asyncio.sleep(_LOOK_SECONDS)
         self._go_on(job)
 

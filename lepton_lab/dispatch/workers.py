@@ -25,7 +25,7 @@ class WorkerFacts:
     """A worker as it described itself.
 
     ``site`` is the same for workers that share devices (and their locks); ``shares_home``
-    tells whether it reads our ``LEPTON_HOME`` under the same path.
+    tells whether its ``LEPTON_HOME`` is ours: the same path, and the same files there.
     """
 
     address: str
@@ -84,7 +84,8 @@ def describe_worker(probe: tuple[str, str]) -> dict[str, Any]:
     """Runs on the worker: what it is, as JSON values. Imports nothing heavy."""
     path, word = probe
     try:
-        shares_home = Path(path).read_text(encoding="ascii") == word
+        # Its own home must be ours too: jobs look there for other runs, samples and caches.
+        shares_home = Path(path).is_relative_to(places.lepton_home()) and Path(path).read_text("ascii") == word
     except (OSError, ValueError):
         shares_home = False
     process = ProcessMark.of(os.getpid())

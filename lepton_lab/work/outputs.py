@@ -1,13 +1,17 @@
-"""The folder that a user wants the finished model in. Torch free."""
+"""The folder that a user wants the finished model in. Torch free.
+
+``python -m lepton_lab.work.outputs MODEL FOLDER`` delivers a model that was trained on another host.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
+import sys
 from pathlib import Path
 
-from ..errors import Problem
+from ..errors import LeptonError, Problem
 from .tasks.task import SPEC_FILE
 
 
@@ -52,3 +56,16 @@ def deliver(model: Path, path: Path) -> None:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> None:
+    """Deliver the model that the arguments name; what is in the way goes to standard error."""
+    model, path = (Path(word) for word in sys.argv[1:])
+    try:
+        deliver(model, path)
+    except (LeptonError, OSError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

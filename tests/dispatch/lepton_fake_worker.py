@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from lepton_lab.record import AttemptFolder, RunFolder, checkpoint_step, last_complete, mark_complete
+from lepton_lab.record import AttemptFolder, RunFolder, checkpoint_step, digest_of, last_complete, mark_complete
 
 SAVE_STEPS = 5
 
@@ -80,6 +80,12 @@ def main() -> None:
             attempt.write_outcome("cancelled", reason="orphaned" if orphaned else "cancelled", message="saved")
             return
         time.sleep(pause)
+    if "artifact" in words:
+        model = attempt.path / "model"
+        model.mkdir()
+        (model / "weights").write_bytes(os.urandom(300_000))
+        digest, size = digest_of(model)
+        events.artifact("model", "model", model.relative_to(folder.path).as_posix(), digest, size)
     attempt.write_outcome("succeeded", metrics={"test_accuracy": 0.9})
 
 

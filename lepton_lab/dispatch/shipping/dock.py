@@ -27,6 +27,9 @@ HANDLER = "lepton_dock"
 EVENT_BYTES = 1 << 20
 """At most so much of event files and logs comes in one answer."""
 
+SMALL_FILES = ("ended", "outcome", "supervisor", "batch")
+"""JSON files of an attempt that are copied whole."""
+
 _FIRST_LOOK_SECONDS = 0.02
 _LAST_LOOK_SECONDS = 0.25
 _GROWTH = 1.3
@@ -135,8 +138,9 @@ class Dock:
         """What is new of an attempt: an answer as soon as there is anything, else after ``patience`` seconds.
 
         ``streams`` has the bytes of each growing file from its offset on (up to ``most`` in all;
-        ``more`` says that some are left), ``state`` the small files, ``beat_age`` the seconds
-        since the last heartbeat by this host's clock, ``alive`` whether the supervisor is.
+        ``more`` says that some are left), ``state`` the small files (None: not there) and the names of
+        whole checkpoints, ``beat_age`` the seconds since the last heartbeat by this host's clock,
+        ``alive`` whether the supervisor is.
         """
         folder = self._run(run).attempt(attempt)
         deadline = time.monotonic() + patience
@@ -152,9 +156,7 @@ class Dock:
         if not attempt.path.is_dir():
             return None
         state = {
-            "ended": read_json(attempt.path / "ended.json"),  # before the streams: it is the last thing written
-            "outcome": attempt.outcome(),
-            "supervisor": read_json(attempt.path / "supervisor.json"),
+            **{name: read_json(attempt.path / f"{name}.json") for name in SMALL_FILES},
             "checkpoints": _complete_checkpoints(attempt.path / "checkpoints"),
         }
         room, more, streams = most, False, {}

@@ -18,6 +18,7 @@ from ...record import RunFolder, checkpoints_to_resume, run_folders, view_of
 from .dock import files_in
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_TOLD = ("ended", "final", "outcome", "batch")
 _CARRIED_ARTIFACTS = ("model", "splits", "compiled")
 
 
@@ -116,6 +117,10 @@ def _run(folder: RunFolder, recipe: Recipe, home: str) -> Freight:
         if checkpoint is not None and checkpoint.is_dir():
             freight.add(f"inputs/{checkpoint.name}", checkpoint)
             changes["train"] = recipe.train.model_copy(update={"resume_from_checkpoint": f"{there}/{checkpoint.name}"})
+    for attempt in folder.attempts():  # how they ended decides on the next one
+        for path in sorted(attempt.path.glob("*.json*")):
+            if path.name.startswith("events-") or path.stem in _TOLD:
+                freight.add(f"attempts/{attempt.number}/{path.name}", path)
     for path in checkpoints_to_resume(folder):
         freight.add(path.relative_to(folder.path).as_posix(), path)
     freight.files["recipe.yaml"] = recipe.model_copy(update=changes).to_yaml().encode()

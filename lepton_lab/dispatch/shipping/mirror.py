@@ -27,17 +27,18 @@ from ...record import (
     write_json,
 )
 from .carrier import INCOMING, Carrier
-from .dock import EVENT_BYTES
+from .dock import EVENT_BYTES, SMALL_FILES
 from .port import ANSWER_SECONDS, LinkDown, WorkerPort
 
 _STREAM = re.compile(r"events-[a-z0-9_-]+\.jsonl|worker\.log")
-_SMALL_FILES = ("outcome", "supervisor")
+_SAID_LATER = "ended"  # by who copies, when all the rest is here
 _PATIENCE_SECONDS = 2.0  # of a question when all is quiet
 _GATHER_SECONDS = 0.1  # events that come within it come together
 _LOOK_SECONDS = 0.1
 _PAUSE_SECONDS = 0.5
 _DISK_SECONDS = 5.0
 _LEAST_BYTES = 1 << 14
+_SETTLE_SECONDS = 1.0  # after the end of an attempt whose task nobody sees: its last event may be on its way
 
 
 class Mirror:
@@ -57,10 +58,11 @@ class Mirror:
         self._wanted: list[str] = []
         self._is_fetching = asyncio.Event()
         self._is_last = is_over
+        self._quiet_since: float | None = None
         # Who gave it up has written how it ended.
         self._skipped = {"events-dispatch.jsonl"} if is_over else set()
         self.state: dict[str, Any] = {}
-        """``ended``, ``outcome``, ``supervisor``, ``checkpoints``: as the worker's host had them last."""
+        """The small files and the names of whole checkpoints, as the worker's host had them last."""
 
     def finish(self) -> None:
         """The attempt is over: copy what is left and return from :meth:`follow`."""
@@ -92,7 +94,7 @@ class Mirror:
     async def _copy_once(self) -> bool:
         """One question and what it brings; whether that was all there will ever be."""
         is_last = self._is_last
-        patience = 0.0 if is_last or self.state.get("ended") else _PATIENCE_SECONDS
+        patience = 0.0 if is_last else _LOOK_SECONDS if self.state.get("ended") else _PATIENCE_SECONDS
         try:
             found = await self._port.call(
                 "observe",
@@ -122,7 +124,11 @@ class Mirror:
             return False
         if found["streams"] and not found["more"] and not is_last:
             await asyncio.sleep(_GATHER_SECONDS)
-        return (is_last or bool(self.state.get("ended"))) and not found["streams"]
+        if found["streams"] or found["alive"] or not self.state["ended"]:
+            self._quiet_since = None
+            return is_last and not found["streams"]
+        self._quiet_since = self._quiet_since or time.monotonic()
+        return is_last or time.monotonic() - self._quiet_since > _SETTLE_SECONDS
 
     def _append(self, name: str, data: bytes) -> None:
         if not _STREAM.fullmatch(name):
@@ -152,8 +158,8 @@ class Mirror:
     def _take_state(self, state: dict[str, Any]) -> None:
         if state == self.state:
             return
-        for name in _SMALL_FILES:
-            if state[name] and state[name] != self.state.get(name):
+        for name in SMALL_FILES:
+            if name != _SAID_LATER and state[name] and state[name] != self.state.get(name):
                 write_json(self._attempt.path / f"{name}.json", state[name])
         self.state = state
         folder = f"attempts/{self._attempt.number}/checkpoints"
