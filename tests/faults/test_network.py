@@ -1,0 +1,238 @@
+"""Three hosts without a shared disk, made of namespaces: a scheduler and two workers, and us who submit.
+
+Each host has its own network stack, host name, home and state folder, and sees an empty folder
+where the others keep theirs. Needs root and iproute2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lepton_lab.dispatch import cluster_status, collect_environment, hand_over, stop_cluster
+from lepton_lab.dispatch.security import share_certificates
+from lepton_lab.recipe import build_recipe
+from lepton_lab.record import DISTURBED, RunFolder, digest_of, last_complete, view_of
+
+PACKAGE = Path(__file__).parent.parent.parent
+FAKE = PACKAGE / "tests" / "dispatch"
+NET = "10.213.77"
+PORT = 8786
+HOSTS = ("scheduler", "one", "two")
+SAVE_STEPS = 5
+# In a new host: its name, and nothing of the others' disks.
+ENTER = 'hostname "$1"; for each in $2; do mount -t tmpfs none "$each"; done; shift 2; exec "$@"'
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def can_make_hosts() -> str:
+    """Why not; empty if so."""
+    if os.geteuid() != 0:
+        return "needs root to make network namespaces"
+    if not all(shutil.which(tool) for tool in ("ip", "tc", "unshare")):
+        return "needs iproute2 and unshare"
+    try:
+        ip("netns", "add", "leptonprobe")
+        ip("-n", "leptonprobe", "link", "add", "probe", "type", "bridge")
+        ip("netns", "del", "leptonprobe")
+    except subprocess.CalledProcessError as error:
+        return f"no network namespaces here: {error.stderr.decode().strip()}"
+    return ""
+
+
+REASON = can_make_hosts()
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.skipif(bool(REASON), reason=REASON)]
+
+
+class Network:
+    """A switch, and hosts at it. ``lepton…`` are names of namespaces; ``port-HOST`` the switch's end of a cable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        ip("netns", "add", "leptonswitch")
+        ip("-n", "leptonswitch", "link", "add", "switch", "type", "bridge")
+        ip("-n", "leptonswitch", "link", "set", "switch", "up")
+        for number, host in enumerate(HOSTS, 2):
+            ip("netns", "add", f"lepton{host}")
+            ip("-n", f"lepton{host}", "link", "set", "lo", "up")
+            ip("link", "add", "eth0", "netns", f"lepton{host}", "type", "veth", "peer", "name", f"port-{host}",
+               "netns", "leptonswitch")  # fmt: skip
+            self._plug(host, "-n", f"lepton{host}", "eth0", number)
+            (folder / host).mkdir()
+        ip("link", "add", "lepton-us", "type", "veth", "peer", "name", "port-us", "netns", "leptonswitch")
+        self._plug("us", "", "", "lepton-us", 1)
+
+    def _plug(self, host: str, flag: str, namespace: str, device: str, number: int) -> None:
+        inside = [flag, namespace] if flag else []
+        ip("-n", "leptonswitch", "link", "set", f"port-{host}", "master", "switch", "up")
+        ip(*inside, "addr", "add", f"{NET}.{number}/24", "dev", device)
+        ip(*inside, "link", "set", device, "up")
+
+    def start(self, host: str, *command: str) -> None:
+        """One of Dask's own commands on a host, over TLS."""
+        place = self.folder / host
+        hidden = " ".join(str(self.folder / other) for other in (*HOSTS, "us") if other != host)
+        # A host has its copies of the certificates; our state folder is not to be seen there.
+        tls = {name: str(path) for name, path in share_certificates(place / "tls").items()}
+        environment = {
+            **os.environ, "LEPTON_HOME": str(place / "home"), "LEPTON_STATE_DIR": str(place / "state"),
+            "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        with (place / "log").open("wb") as log:
+            self.processes[host] = subprocess.Popen(
+                ["ip", "netns", "exec", f"lepton{host}", "unshare", "--uts", "--mount", "sh", "-c", ENTER, "sh", host,
+                 hidden, sys.executable, "-m", "dask", *command, "--no-dashboard", "--tls-ca-file", tls["authority"],
+                 "--tls-cert", tls["certificate"], "--tls-key", tls["key"]],
+                stdout=log, stderr=log, env=environment, cwd=place, start_new_session=True,
+            )  # fmt: skip
+
+    def until_told(self, host: str, words: str) -> None:
+        deadline = time.monotonic() + 60
+        while words not in (self.folder / host / "log").read_text():
+            if time.monotonic() > deadline:
+                raise AssertionError((self.folder / host / "log").read_text())
+            time.sleep(0.1)
+
+    def cut(self, host: str) -> None:
+        ip("-n", "leptonswitch", "link", "set", f"port-{host}", "down")
+
+    def mend(self, host: str) -> None:
+        ip("-n", "leptonswitch", "link", "set", f"port-{host}", "up")
+
+    def slow(self, host: str, rate: str) -> None:
+        """Limit what goes to and from a host; what does not fit waits in a queue, up to 0.4 s long."""
+        for inside, device in (("leptonswitch", f"port-{host}"), (f"lepton{host}", "eth0")):
+            how = ["tbf", "rate", rate, "burst", "16kb", "latency", "400ms"]
+            command = ["tc", "-n", inside, "qdisc", "add", "dev", device, "root", *how]
+            subprocess.run(command, check=True, capture_output=True)
+
+    def left_over(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("LEPTON_HOME", "").startswith(str(self.folder)):
+                    found.append(process)
+        return found
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        for process in self.left_over():
+            process.kill()
+        for name in ("switch", *HOSTS):
+            subprocess.run(["ip", "netns", "del", f"lepton{name}"], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", "lepton-us"], check=False, capture_output=True)
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with (
+        tempfile.TemporaryDirectory(prefix="lepton-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        (Path(folder) / "us").mkdir()
+        patch.setenv("LEPTON_HOME", f"{folder}/us/home")
+        patch.setenv("LEPTON_STATE_DIR", f"{folder}/us/state")
+        patch.setenv("LEPTON_SPARE", "0")
+        patch.setenv("PYTHONPATH", f"{FAKE}{os.pathsep}{PACKAGE}")
+        address = f"tls://{NET}.2:{PORT}"
+        with contextlib.ExitStack() as stack:
+            net = Network(Path(folder))
+            stack.callback(net.close)
+            stack.callback(lambda: stop_cluster(force=True, cluster=address))
+            net.start("scheduler", "scheduler", "--protocol", "tls", "--host", f"{NET}.2", "--port", str(PORT))
+            net.until_told("scheduler", "Scheduler at:")
+            for host, number in (("one", 3), ("two", 4)):
+                net.start(host, "worker", address, "--host", f"{NET}.{number}", "--nthreads", "1", "--no-nanny")
+            for host in ("one", "two"):
+                net.until_told(host, "Registered to:")
+            yield net
+
+
+def start(net: Network, words: str, **options: Any) -> RunFolder:
+    data = net.folder / "us" / "reviews.csv"
+    data.write_text("text,label\n" + "fine,good\ndull,bad\n" * 5000)
+    plan = {"task": "text-classification", "model": "hub:some/model", "dataset": f"file:{data}", "name": words}
+    recipe = build_recipe("train", {**plan, "cluster": f"tls://{NET}.2:{PORT}", **options})
+    folder = RunFolder.create(recipe)
+    hand_over(folder, recipe, collect_environment(), [], worker_module="lepton_fake_worker")
+    return folder
+
+
+def until(condition: Any, seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain")
+        time.sleep(0.05)
+    return found
+
+
+def steps_of(folder: RunFolder) -> list[int]:
+    return [int(event.body["step"]) for event in folder.events() if event.kind == "metric"]
+
+
+def host_of(net: Network, folder: RunFolder) -> str:
+    """Where the newest attempt is."""
+    address = folder.attempts()[-1].lease()["shipped_to"]
+    return {f"{NET}.3": "one", f"{NET}.4": "two"}[address.split("//")[1].split(":")[0]]
+
+
+def assert_model_is_here(folder: RunFolder) -> None:
+    model = view_of(folder).artifacts["model"]
+    assert digest_of(folder.path / model["path"]) == (model["digest"], model["bytes"])
+
+
+def test_cut_and_slow_links_are_survived(network: Network) -> None:
+    folder = start(network, "saves artifact 2000 p20")
+    until(lambda: len(steps_of(folder)) > 20, 60)
+    workers = cluster_status(f"tls://{NET}.2:{PORT}")["workers"]
+    assert {(each["host"], each["shares_home"]) for each in workers} == {("one", False), ("two", False)}
+    host = host_of(network, folder)
+    network.cut(host)
+    cut_at = time.monotonic()
+    until(lambda: "no connection" in view_of(folder).message, 20)
+    assert view_of(folder).status == "running"
+    time.sleep(max(0.0, 20 - (time.monotonic() - cut_at)))
+    before = len(steps_of(folder))
+    network.mend(host)
+    until(lambda: len(steps_of(folder)) > before + 200, 40)  # what happened meanwhile comes, too
+    assert view_of(folder).message == ""
+    network.slow(host, "2mbit")
+    assert until(folder.final, 120)["status"] == "succeeded"
+    assert [attempt.number for attempt in folder.attempts()] == [1]
+    assert steps_of(folder) == list(range(1, 2001))
+    assert_model_is_here(folder)
+    until(lambda: not [each for each in network.left_over() if "supervisor" in " ".join(each.cmdline())], 20)
+
+
+def test_host_that_is_cut_off_for_good_is_followed_on_the_other(network: Network) -> None:
+    folder = start(network, "saves artifact 1500 p20", orphan_grace_seconds=5)
+    until(lambda: len(steps_of(folder)) > 20 and last_complete(folder), 60)
+    first = host_of(network, folder)
+    network.cut(first)
+    until(lambda: len(folder.attempts()) == 2, 120)
+    assert folder.attempt(1).ended()["status"] == DISTURBED
+    assert host_of(network, folder) != first
+    network.mend(first)  # what comes back must not write into the second attempt
+    assert until(folder.final, 120)["status"] == "succeeded"
+    assert view_of(folder).series["loss"].steps == list(range(1, 1501))
+    assert {event.attempt for event in folder.events() if event.kind == "metric" and event.body["step"] == 1500} == {2}
+    assert_model_is_here(folder)
+    until(lambda: not [each for each in network.left_over() if "supervisor" in " ".join(each.cmdline())], 60)
