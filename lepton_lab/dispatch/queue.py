@@ -237,7 +237,7 @@ class RunQueue:
             found = [each for each in self.workers.values() if lease[SHIPPED_TO] == each.address]
             if found:
                 job.worker, job.left = found[0], asyncio.Event()
-                await follow_shipped(self._client, found[0], self._plan(job), job.left)
+                await follow_shipped(self.client, found[0], self._plan(job), job.left)
             elif time.time() - began > LOST_AFTER_SECONDS:
                 message = f"Its worker {lease[SHIPPED_TO]} is not there any more."
                 ending = {"status": DISTURBED, "reason": "lost", "message": message}
