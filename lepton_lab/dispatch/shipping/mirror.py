@@ -45,7 +45,10 @@ class Mirror:
     """One attempt, copied. Nobody else writes these copies; there is one mirror an attempt."""
 
     def __init__(self, folder: RunFolder, number: int, port: WorkerPort, is_over: bool = False) -> None:
-        """``is_over``: the attempt was given up and ended; only what it left is fetched."""
+        """``is_over``: the attempt was given up, and has ended there since; only what it left is fetched.
+
+        However it ended there, the next attempt needs its checkpoints.
+        """
         self._folder = folder
         self._attempt: AttemptFolder = folder.attempt(number)
         self._port = port
@@ -57,7 +60,7 @@ class Mirror:
         self._beat: float | None = self._attempt.heartbeat_time()
         self._wanted: list[str] = []
         self._is_fetching = asyncio.Event()
-        self._is_last = is_over
+        self._is_last = self._is_given_up = is_over
         self._quiet_since: float | None = None
         # Who gave it up has written how it ended.
         self._skipped = {"events-dispatch.jsonl"} if is_over else set()
@@ -165,7 +168,9 @@ class Mirror:
         folder = f"attempts/{self._attempt.number}/checkpoints"
         names = sorted(state["checkpoints"], key=lambda name: int(name.rpartition("-")[2]))
         self._wanted = [path for path in self._wanted if not path.startswith(folder) or path.split("/")[-1] in names]
-        if (state["ended"] or {}).get("status") == "succeeded":  # the model is what counts now
+        if (state["ended"] or {}).get(
+            "status"
+        ) == "succeeded" and not self._is_given_up:  # the model is what counts now
             self._wanted = [path for path in self._wanted if not path.startswith(folder)]
             return
         for name in names:
