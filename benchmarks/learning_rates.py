@@ -22,6 +22,8 @@ TASKS: dict[str, tuple[str, str, str, bool, dict[str, Any]]] = {
 }
 SAMPLES = ("movie-sentiment", "addresses", "smollm2", "faq")
 RATES = {"none": [5e-5, 1e-4, 2e-4, 4e-4], "lora": [5e-4, 1e-3, 2e-3, 4e-3]}
+# An accuracy of 0.84 on 1,000 rows has a standard deviation of 1.2 points; the difference of two, 1.7.
+NOISE = 0.017
 QUICK = {"max_steps": 2, "max_rows": 64, "batch_size": 4}
 
 
@@ -67,7 +69,7 @@ def main() -> None:
                 if default in means and not options.quick:
                     lost = (means[best] - means[default]) * (1 if more_is_better else -1)
                     figures[f"{name}.default_loses"] = lost
-                    goals[f"{name} default is near the best"] = (lost, "<=", 0.01 if more_is_better else 0.05)
+                    goals[f"{name} default is near the best"] = (lost, "<=", NOISE if more_is_better else 0.05)
     print(table(["task", "method", "rate", "metric", "mean", "spread", ""], rows))
     part = "-".join(["learning_rates", *filter(None, (options.task, options.method))])
     finish(part, figures, goals, raw, options.out, options.quick)
