@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..record import RunFolder, write_json
+from ..redaction import redact
 from .devices import host_devices
 from .door import PROTOCOL, AgentDoor
 from .environment import import_environment, spare_key
@@ -40,6 +41,7 @@ CLUSTER_IDLE_SECONDS = 1800.0
 """Without work for so long, the process ends. ``LEPTON_CLUSTER_IDLE_SECONDS`` says otherwise."""
 _TAKEOVER_SECONDS = 10.0  # for the agent before this one to close
 _CLOSE_SECONDS = 3.0
+_REFILL_SECONDS = 10.0
 _GIVE_BACK_SECONDS = 120.0  # machines and jobs are ended one by one, by others
 _LINE_BYTES = 2**22
 
@@ -63,8 +65,13 @@ class Agent:
 
     async def start(self) -> None:
         """Bring the cluster up. Raises what Dask and the provider raise."""
+        from .dask_servers import configure
+
+        configure(with_users=isinstance(self.options, StartedOptions))
         self.door = AgentDoor(self.cluster)
         self.stopped = asyncio.Event()
+        self._wanted = self.options.workers if isinstance(self.options, StartedOptions) else None
+        self._next_refill = 0.0
         await self._connect()
         self.queue = RunQueue(self.client, self.cluster == LOCAL, self._rest)
         for job in unfinished_jobs(self.cluster, self.environment):
@@ -107,10 +114,22 @@ class Agent:
             if self.client.status == "closed":
                 await self._connect_again()
             if self.queue.jobs:
+                await self._refill()
                 continue
             idle = time.monotonic() - self._last_used
             if idle > self.idle_seconds or not self.door.control.exists():
                 break
+
+    async def _refill(self) -> None:
+        """Ask again for workers that were promised: jobs end at their walltime, cheap machines are taken away."""
+        now = time.monotonic()
+        if self._wanted is None or now < self._next_refill:
+            return
+        self._next_refill = now + _REFILL_SECONDS
+        try:
+            await self.live.scale(self._wanted)
+        except Exception as error:  # noqa: BLE001  whatever the library raises, the runs that run go on
+            sys.stderr.write(f"could not ask for workers again: {type(error).__name__}: {redact(str(error))}\n")
 
     async def close(self) -> None:
         """Let everything go; running supervisors go on by themselves."""
@@ -225,7 +244,8 @@ class Agent:
         identity = await self.client.scheduler.identity(n_workers=-1)
         busy = {job.worker.address for job in self.queue.jobs.values() if job.is_active and job.worker}
         idle = [str(each["name"]) for address, each in identity["workers"].items() if address not in busy]
-        await self.live.scale(int(request["workers"]), idle)
+        self._wanted = int(request["workers"])
+        await self.live.scale(self._wanted, idle)
         return {"asked": int(request["workers"]), "connected": len(identity["workers"]), "busy": len(busy)}
 
     async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ SETTINGS: dict[str, Any] = {
     "distributed.scheduler.worker-ttl": None,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.active-memory-manager.start": False,
+    # Then a worker that left may be asked for again.
+    "distributed.deploy.lost-worker-timeout": "5s",
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -47,15 +49,18 @@ class _QuietWorker(_WithoutPages, Worker):  # type: ignore[misc]
     pass
 
 
-def configure() -> None:
-    """Dask's own defaults and :data:`SETTINGS`; the user's files and variables (preloads!) are for their clusters."""
-    dask.config.refresh(paths=[], env={})
+def configure(with_users: bool = False) -> None:
+    """Dask's own defaults and :data:`SETTINGS`.
+
+    The user's files (preloads!) are for their clusters: ``with_users`` where this process starts one of those.
+    """
+    if not with_users:
+        dask.config.refresh(paths=[], env={})
     dask.config.set(SETTINGS)
 
 
 async def start_scheduler(dashboard: bool) -> Any:
     """A scheduler that listens on this machine only; pages on a free loopback port if asked for."""
-    configure()
     ensure_certificates()
     options: dict[str, Any] = {"protocol": "tls", "host": _LOOPBACK, "port": 0, "security": security()}
     if not dashboard:

@@ -25,23 +25,37 @@ async def run_command(process: Any) -> None:
         cwd=os.environ["HOME"],
         start_new_session=True,
     )
-    await process.redirect(stdout=shell.stdout, stderr=shell.stderr)
-    feeding = asyncio.create_task(feed(process.stdin, shell.stdin))
+    feeding = asyncio.create_task(feed(process, shell))
     try:
+        await asyncio.gather(copy(shell.stdout, process.stdout), copy(shell.stderr, process.stderr))
         process.exit(await shell.wait())
     finally:
         feeding.cancel()
-        if shell.returncode is None:
-            os.killpg(shell.pid, 9)
+        end(shell)
 
 
-async def feed(source: Any, target: Any) -> None:
-    """Copy standard input. A command that does not read it may have ended long before."""
-    with contextlib.suppress(ConnectionError, asyncssh.Error):
-        while data := await source.read(65536):
+async def feed(process: Any, shell: asyncio.subprocess.Process) -> None:
+    """Pass standard input on; a signal, or the end of the connection, ends the command."""
+    try:
+        await copy(process.stdin, shell.stdin)
+    except (asyncssh.SignalReceived, asyncssh.BreakReceived, ConnectionError):
+        end(shell)
+
+
+async def copy(source: Any, target: Any) -> None:
+    """Bytes from one stream to another. A command need not read what it is given."""
+    while data := await source.read(65536):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             target.write(data)
             await target.drain()
+    if isinstance(target, asyncio.StreamWriter):
         target.close()
+
+
+def end(shell: asyncio.subprocess.Process) -> None:
+    """The command and all that it started."""
+    if shell.returncode is None:
+        os.killpg(shell.pid, 9)
 
 
 async def main(host_key: str, authorized: str) -> None:

@@ -170,18 +170,17 @@ def test_ssh_hosts_take_runs_under_tls(
 
 
 SBATCH = """#!/bin/sh
-# Stands in for SLURM's: runs the job here, in the background, and prints its number.
-setsid sh "$1" > "{folder}/job-$$.log" 2>&1 &
-echo $! > "{folder}/job-$$.pid"
+# Stands in for SLURM's: keeps the script, runs the job here, in the background, and prints its number.
 cp "$1" "{folder}/job-$$.sh"
+setsid sh "{folder}/job-$$.sh" > "{folder}/job-$$.log" 2>&1 &
+echo $! > "{folder}/job-$$.pid"
 echo "Submitted batch job $!"
 """
 
 
-def test_jobs_of_a_queue_take_runs_and_only_idle_ones_are_ended(
-    fresh_lab: Any, hands: ExitStack, wait_until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The library, its script and its workers are real; only ``sbatch`` and ``scancel`` are stand-ins."""
+@pytest.fixture
+def queue(fresh_lab: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with stand-ins for SLURM's commands, first on the path."""
     folder = fresh_lab.folder / "queue"
     folder.mkdir()
     (folder / "sbatch").write_text(SBATCH.format(folder=folder))
@@ -189,6 +188,13 @@ def test_jobs_of_a_queue_take_runs_and_only_idle_ones_are_ended(
     for name in ("sbatch", "scancel"):
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def test_jobs_of_a_queue_take_runs_and_only_idle_ones_are_ended(
+    fresh_lab: Any, hands: ExitStack, wait_until: Callable[..., Any], queue: Path
+) -> None:
+    """The library, its script and its workers are real; only ``sbatch`` and ``scancel`` are stand-ins."""
     words = ["--cores", "1", "--memory", "4GB", "--workers", "2", "--name", "site", "--interface", "lo"]
     run_words(["cluster", "use", "slurm", *words], Seat())
     hands.callback(stop_cluster, True, "site")
@@ -205,3 +211,23 @@ def test_jobs_of_a_queue_take_runs_and_only_idle_ones_are_ended(
     wait_until(run.final, 30)
     assert run.final()["status"] == "cancelled"
     assert not list((fresh_lab.folder / "home").rglob("*.key"))
+
+
+@pytest.mark.slow
+def test_a_job_that_ended_is_submitted_again(
+    fresh_lab: Any, hands: ExitStack, wait_until: Callable[..., Any], queue: Path
+) -> None:
+    words = ["--cores", "1", "--memory", "4GB", "--name", "site", "--interface", "lo"]
+    run_words(["cluster", "use", "slurm", *words], Seat())
+    hands.callback(stop_cluster, True, "site")
+    run = fresh_lab.start("4000 slow steps", cluster="site")
+    wait_until(lambda: view_of(run).status == "running", 60)
+    [first] = queue.glob("job-*.pid")
+    os.killpg(int(first.read_text()), signal.SIGKILL)
+    wait_until(lambda: len(list(queue.glob("job-*.pid"))) == 2, 60)
+    try:
+        wait_until(lambda: run_words(["cluster", "status", "site"], Seat())["workers"], 60)
+    except AssertionError:
+        logs = [path.read_text() for path in (*queue.glob("job-*.log"), *fresh_lab.state.glob("agent-*.log"))]
+        raise AssertionError("\n=====\n".join(logs)) from None
+    assert view_of(run).status == "running"

@@ -98,7 +98,10 @@ def cluster_options(options: SshOptions, folder: str) -> dict[str, Any]:
     """Keyword arguments of ``SSHCluster`` where the TLS files are in ``folder``."""
     hosts = [host.rpartition("@")[2] for host in options.hosts]
     scheduler: dict[str, Any] = {"protocol": "tls", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    # Both end by themselves when this machine is gone and cannot tell them to.
+    scheduler["idle_timeout"] = f"{60 * options.idle_minutes:g}s"
     worker: dict[str, Any] = {"protocol": "tls", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    worker["death_timeout"] = "60s"
     if all(is_loopback(f"tls://{host}:1") for host in hosts):
         scheduler["host"] = worker["host"] = "127.0.0.1"
     if options.threads:
