@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -30,11 +31,13 @@ def show_default(flag: Flag) -> str:
     return str(flag.default).lower() if isinstance(flag.default, bool) else f"{flag.default}"
 
 
-def option_rows(kind: str) -> list[str]:
-    """A table a section of the options of ``lepton KIND``."""
+def option_rows(kind: str, sections: Sequence[str] = ()) -> list[str]:
+    """A table a section of the options of ``lepton KIND``; only of these sections, if any are named."""
     lines: list[str] = []
     section = None
     for flag in flags(kind):
+        if sections and flag.section not in sections:
+            continue
         if flag.section != section:
             section = flag.section
             lines += [
@@ -46,7 +49,7 @@ def option_rows(kind: str) -> list[str]:
             ]
         names = ", ".join(f"`--{name}`" for name in flag.names)
         choices = f" One of: {', '.join(flag.choices)}." if flag.choices else ""
-        many = " May be given several times, or with commas." if flag.many else ""
+        many = f" May be given several times{', or with commas' * (not flag.is_whole)}." if flag.many else ""
         default = f"`{show_default(flag)}`" if show_default(flag) else ""
         lines.append(f"| {names} | `{flag.path}` | {default} | {cell(flag.help + choices + many)} |")
     return lines
@@ -94,6 +97,9 @@ def page() -> str:
     ]
     for kind in ("train", "compile", "benchmark"):
         lines += ["", f"## Options of `lepton {kind}`", *option_rows(kind)]
+        if kind == "train":
+            lines += ["", "## Options of `lepton sweep`", "", "Those of `lepton train`, and:"]
+            lines += option_rows("sweep", ["sweep"])
     return "\n".join(lines) + "\n"
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         resume,
         runs,
         submit,
+        sweep,
         train,
     )
     from .recipe import Recipe
@@ -50,6 +51,7 @@ __all__ = [
     "resume",
     "runs",
     "submit",
+    "sweep",
     "train",
 ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .commands.completion import complete, complete_key, complete_yaml_value
 from .commands.values import Candidate
+from .recipe import SECTIONS_BY_KIND
 
 # `%lepton …`, `%%lepton …`, `answer = %lepton …`
 _MAGIC = re.compile(r"^\s*(?:[\w.,\s\[\]'\"]+=\s*)?%{1,2}lepton\s")
@@ -67,7 +68,7 @@ class Completer:
 
     def _in_body(self, magic: str, above: Sequence[str], before: str) -> Offer:
         words = magic.split()
-        kind = words[1] if len(words) > 1 and words[1] in ("train", "compile", "benchmark") else "train"
+        kind = words[1] if len(words) > 1 and words[1] in SECTIONS_BY_KIND else "train"
         indent = len(before) - len(before.lstrip())
         section = ""
         if indent:

@@ -22,7 +22,7 @@ from . import places, promotion, session
 from .errors import LeptonError, Problem, RequestError, RunCancelled, RunFailed
 from .planning import pending_of, plan, prepare, question_of, read_recipe
 from .promotion import list_models
-from .recipe import Recipe
+from .recipe import TRAINING_KINDS, Recipe
 from .record import (
     ENDED,
     AliasMove,
@@ -30,6 +30,7 @@ from .record import (
     RunFolder,
     RunTail,
     RunView,
+    best_trial,
     children_of,
     folded_events,
     last_complete,
@@ -59,7 +60,9 @@ __all__ = [
     "resolve_run",
     "resume",
     "runs",
+    "start",
     "submit",
+    "sweep",
     "train",
 ]
 
@@ -85,7 +88,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """``train``, ``compile`` or ``benchmark``."""
+        """``train``, ``sweep``, ``compile`` or ``benchmark``."""
         return str(self.folder.header()["kind"])
 
     @property
@@ -105,13 +108,15 @@ class Run:
 
     @property
     def reports(self) -> dict[str, Any]:
-        """``preflight``, ``metrics``, ``compile`` or ``benchmark``, as far as there are any."""
+        """``preflight``, ``metrics``, ``compile``, ``benchmark`` or ``sweep``, as far as there are any."""
         return self.view().reports
 
     @property
     def model_dir(self) -> Path | None:
         """The folder of the trained (or compiled) model, or None before there is one."""
         view = self.view()
+        if view.kind == "sweep":
+            return Run(best_trial(self.folder)).model_dir if view.status == "succeeded" else None
         found = view.artifacts.get("compiled") or view.artifacts.get("model")
         return self.folder.artifact_path(found) if found else None
 
@@ -213,7 +218,7 @@ class Run:
         return self
 
     def children(self) -> list[Run]:
-        """Compile and benchmark runs of this run, oldest first."""
+        """Compile and benchmark runs of this run, or the trials of this sweep, oldest first."""
         return [Run(folder) for folder in children_of(self.id)]
 
     def predict(self, inputs: Any) -> Any:
@@ -221,7 +226,7 @@ class Run:
         return predict(self, inputs)
 
     def figure(self, name: str = "loss") -> Figure:
-        """An ordinary Plotly figure: ``loss``, ``learning_rate``, ``throughput``, ``memory``, ``latency``."""
+        """A Plotly figure: ``loss``, ``learning_rate``, ``throughput``, ``memory``, ``latency``, ``trials``."""
         from .widgets.figures import figure
 
         return figure(self.view(), name)
@@ -240,12 +245,22 @@ def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
 
     Raises :class:`RequestError` (nothing was left behind) or :class:`ClusterError`.
     """
-    recipe = prepare(recipe, namespace)
+    run = start(prepare(recipe, namespace))
+    if run.kind in TRAINING_KINDS:
+        session.remember(run.id)
+    return run
+
+
+def start(recipe: Recipe, parent: str | None = None, **details: Any) -> Run:
+    """Write the folder of a run whose recipe was checked, and hand it to the cluster.
+
+    ``parent`` is the sweep that it is a trial of; ``details`` are kept in its header. Raises as :func:`submit`.
+    """
     from . import dispatch, tracking
 
     after = _unfinished_before(recipe)
     dispatch.check_readiness(recipe, question_of(recipe))
-    folder = RunFolder.create(recipe, {"pid": os.getpid(), "cwd": os.getcwd()})
+    folder = RunFolder.create(recipe, {"pid": os.getpid(), "cwd": os.getcwd(), **details}, parent)
     try:
         if places.store_url():
             from .record.remote import enlist
@@ -257,11 +272,17 @@ def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
         # Nobody has it, so nobody will run it.
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
-    if recipe.kind == "train":
-        session.remember(folder.run)
     if tracking.is_wanted(recipe):
         tracking.follow(folder.run)
     return Run(folder)
+
+
+def ensure_handed_over(folder: RunFolder) -> None:
+    """Hand a run over that was written and has not begun; one that was taken already stays where it is."""
+    from . import dispatch
+
+    if folder.final() is None and not folder.attempts():
+        dispatch.hand_over(folder, folder.recipe(), dispatch.collect_environment(), [])
 
 
 def train(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -> Run:
@@ -271,6 +292,17 @@ def train(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -
     """
     options, namespace = _name_frames(options)
     plan_of_run = recipe if recipe is not None else read_recipe("train", options, namespace)
+    return _started(submit(plan_of_run, namespace), wait)
+
+
+def sweep(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -> Run:
+    """Search for good settings: ``search={"lr": "1e-5..1e-3:log", "lora_r": [4, 8]}``, ``trials``, ``pruner`` …
+
+    Options are those of :func:`train` and of the recipe's section ``sweep``. Each trial is a run of its own
+    (:meth:`Run.children`); the sweep answers with the model of its best one.
+    """
+    options, namespace = _name_frames(options)
+    plan_of_run = recipe if recipe is not None else read_recipe("sweep", options, namespace)
     return _started(submit(plan_of_run, namespace), wait)
 
 
@@ -344,9 +376,14 @@ def load(run: Run | str = "last") -> Predictor:
 
 
 def model_run(run: Run) -> Run:
-    """The run whose model answers for ``run``: itself, or what a benchmark measured."""
+    """The run whose model answers for ``run``: itself, what a benchmark measured, or the best trial of a sweep.
+
+    Waits for a sweep, and raises if it failed.
+    """
     while run.kind == "benchmark":
         run = Run(RunFolder(run.folder.path.with_name(run.folder.header()["parent"])))
+    if run.kind == "sweep":
+        run = Run(best_trial(run.wait().raise_for_status().folder))
     return run
 
 
@@ -375,7 +412,9 @@ def promote(run: Run | str = "last", *, alias: str, name: str | None = None) -> 
     """
     from . import tracking
 
-    move = promotion.promote(attach(run).folder, alias, name)
+    found = attach(run)
+    model = model_run(found) if found.kind == "sweep" else found
+    move = promotion.promote(model.folder, alias, name)
     tracking.follow_moved_alias(move)
     return move
 

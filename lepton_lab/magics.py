@@ -12,6 +12,7 @@ from .commands.command import words_alike
 from .commands.results import Column, EventFeed, Rows, Shown, Started, ending, shorten
 from .errors import Problem, RequestError
 from .lab import Run
+from .recipe import SECTIONS_BY_KIND, one_of
 from .record import RunView
 
 PROGRAM = "%lepton"
@@ -51,9 +52,7 @@ def ask_for_help(lines: list[str]) -> list[str]:
         command = getattr(command, "commands", {}).get(words_alike(word))
         if command is None:
             return lines
-    help_word = (
-        "--help-all" if "??" in lines[0] and words[:1] and words[0] in ("train", "compile", "benchmark") else "--help"
-    )
+    help_word = "--help-all" if "??" in lines[0] and words[:1] and words[0] in SECTIONS_BY_KIND else "--help"
     return [f"{found.group(1)}{PROGRAM} {' '.join([*words, help_word])}\n"]
 
 
@@ -106,9 +105,9 @@ class _Magics:
         words = split_line(line)
         if cell is not None and not words:
             raise RequestError(Problem("a cell needs a command", "none", "For example: %%lepton train"))
-        if cell is not None and words[0] not in ("train", "compile", "benchmark"):
+        if cell is not None and words[0] not in SECTIONS_BY_KIND:
             do = f"Use one percent sign: %lepton {line}"
-            raise RequestError(Problem("a cell body is a recipe for train, compile or benchmark", repr(words[0]), do))
+            raise RequestError(Problem(f"a cell body is a recipe for {one_of(SECTIONS_BY_KIND)}", repr(words[0]), do))
         return self._shown(run_words(words, seat))
 
     def _shown(self, result: Any) -> Any:

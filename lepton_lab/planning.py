@@ -5,16 +5,17 @@ Torch free, so that a wrong request is answered in a second or two.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import places
-from .errors import Problem, RecipeError, RequestError, RunNotFound
-from .recipe import Recipe, build_recipe, recipe_from_yaml
+from .errors import MissingExtra, Problem, RecipeError, RequestError, RunNotFound
+from .recipe import TRAINING_KINDS, Recipe, build_recipe, grid_of, read_search, recipe_from_yaml, with_values
 from .recipe.defaults import resolve_defaults
-from .record import RunFolder, children_of, view_of
+from .record import RunFolder, best_trial, children_of, view_of
 from .registry import backend_names, load_backend, load_task
 from .session import resolve_run
 from .tracking import check_mlflow, is_wanted
@@ -22,7 +23,11 @@ from .tracking import check_mlflow, is_wanted
 if TYPE_CHECKING:
     from .data import Splits
     from .dispatch.readiness import Question
+    from .recipe import Dimension
     from .work.tasks.task import Task
+
+
+_LARGEST_GRID = 10_000
 
 
 def plan(
@@ -72,7 +77,7 @@ def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recip
     """The recipe made ready, as far as it can be, and what is wrong with it. It may lack its main fields."""
     problems: list[Problem] = []
     recipe = _choose_cluster(recipe, problems)
-    if recipe.kind == "train":
+    if recipe.kind in TRAINING_KINDS:
         recipe = _examine_train(recipe, namespace, problems)
     else:
         recipe = _examine_child(recipe, problems)
@@ -103,8 +108,11 @@ def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems
         _collect(problems, lambda: _check_data(recipe, task, model_is_fine, splits))
     if recipe.resources.cluster == "local":  # what another place has is found out there
         problems += check_trackers(recipe)
+    problem_type = splits[0].problem_type if splits else None
     if task is not None:
-        problems += check_wishes(recipe, task, splits[0].problem_type if splits else None)
+        problems += check_wishes(recipe, task, problem_type)
+    if recipe.kind == "sweep":
+        recipe = _examine_search(recipe, task, problem_type, problems)
     update: dict[str, Any] = {}
     if recipe.output_dir:
         update["output_dir"] = str(Path(recipe.output_dir).expanduser().absolute())
@@ -116,6 +124,40 @@ def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems
     recipe = recipe.model_copy(update=update)
     problems += _check_space(recipe)
     return recipe
+
+
+def _examine_search(recipe: Recipe, task: Task | None, problem_type: str | None, problems: list[Problem]) -> Recipe:
+    from .work.training.objective import resolve_objective
+
+    if importlib.util.find_spec("optuna") is None:
+        problems.extend(MissingExtra("optuna", "sweep", "a sweep").problems)
+    dimensions, wrong = read_search(recipe.sweep.search, recipe)
+    problems += wrong
+    for each in dimensions:
+        # What decides whether a model can be used is looked at for every value; numbers were checked by their fields.
+        if each.path in ("model", "peft.method", "data.max_length"):
+            for value in each.ends:
+                found: list[Problem] = []
+                _check_model(with_values(recipe, {each.path: value}), task, found)
+                problems += [problem for problem in found if problem not in problems]
+    if recipe.sweep.sampler == "grid" and not wrong:
+        problems += _check_grid(dimensions)
+    if task is not None:
+        recipe, wrong = resolve_objective(recipe, task, problem_type)
+        problems += wrong
+    return recipe
+
+
+def _check_grid(dimensions: list[Dimension]) -> list[Problem]:
+    do = "List what to try, for example lr=1e-5,1e-4, or set --sampler tpe."
+    endless = [each.text for each in dimensions if each.count is None]
+    if endless:
+        return [Problem("a grid has no end with such a range", ", ".join(endless), do, where="sweep.search")]
+    size = grid_of(dimensions) or 0
+    if size > _LARGEST_GRID:
+        what = f"a grid has at most {_LARGEST_GRID:,} combinations"
+        return [Problem(what, f"{size:,}", "Try fewer values, or set --sampler tpe.", where="sweep.search")]
+    return []
 
 
 def _check_model(recipe: Recipe, task: Task | None, problems: list[Problem]) -> bool:
@@ -152,6 +194,8 @@ def _examine_child(recipe: Recipe, problems: list[Problem]) -> Recipe:
             raise
         problems.extend(error.problems)
         return recipe
+    if parent.header()["kind"] == "sweep":
+        parent = best_trial(parent)
     header = parent.header()
     if recipe.kind == "compile" and header["kind"] != "train" and header.get("parent"):
         parent = resolve_run(header["parent"])
@@ -246,7 +290,7 @@ def question_of(recipe: Recipe) -> Question:
 
     packages = {"the work": ["torch", "transformers", "accelerate", "datasets"]}
     extras: dict[str, str] = {}
-    if recipe.kind == "train" and recipe.peft.method != "none":
+    if recipe.kind in TRAINING_KINDS and recipe.peft.method != "none":
         packages["the work"].append("peft")
     if recipe.kind == "compile" and recipe.compile.backend != "auto":
         backend = load_backend(recipe.compile.backend)
@@ -261,10 +305,10 @@ def question_of(recipe: Recipe) -> Question:
         recipe.model,
         recipe.train.resume_from_checkpoint,
     ]
-    named = [word for word in words if word] if recipe.kind == "train" else []
+    named = [word for word in words if word] if recipe.kind in TRAINING_KINDS else []
     paths = [word.removeprefix("file:") for word in named]
     hosts = set()
-    if any(word.startswith("hub:") for word in named) or (recipe.kind == "train" and _is_on_hub(recipe.model)):
+    if any(word.startswith("hub:") for word in named) or (recipe.kind in TRAINING_KINDS and _is_on_hub(recipe.model)):
         hosts.add(way_out(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", os.environ))
     return Question(packages, extras, tuple(path for path in paths if Path(path).is_absolute()), tuple(hosts))
 

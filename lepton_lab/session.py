@@ -9,7 +9,7 @@ import psutil
 
 from . import places
 from .errors import Problem, RunNotFound
-from .record import RunFolder, find_run, newest_run
+from .record import RunFolder, find_run, newest_training
 
 _last_here: str | None = None
 _is_shell_command = False
@@ -41,7 +41,7 @@ def resolve_run(word: str) -> RunFolder:
     here = _last_here or (_read(_shell_file()) if _is_shell_command else None)
     if here and (places.runs_dir() / here / "run.json").is_file():
         return RunFolder(places.runs_dir() / here)
-    folder = newest_run("train")
+    folder = newest_training()
     if folder is None:
         raise RunNotFound(Problem("there is no last run", "no training run yet", "Start one with: lepton train"))
     return folder

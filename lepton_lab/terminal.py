@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from .commands.preflight import preflight_text
+from .commands.records import trials_text
 from .commands.results import number_text, pairs_text, seconds_text
 from .lab import Run
 from .record import RunView
@@ -152,7 +153,9 @@ def run_text(view: RunView) -> str:
     numbers = {name: number_text(value) for name, value in view.metrics.items() if isinstance(value, (int, float))}
     if numbers:
         lines.append("\n".join(f"  {line}" for line in pairs_text(numbers.items()).splitlines()))
-    if view.kind == "train" and view.status == "succeeded":
+    if view.kind == "sweep" and "sweep" in view.reports:
+        lines += [f"  {line}" for line in trials_text(view.reports["sweep"]).splitlines()]
+    if view.kind in ("train", "sweep") and view.status == "succeeded":
         lines.append(f'Next: lepton compile {view.run} · lepton predict {view.run} "…" · lepton show {view.run}')
     elif not view.is_over:
         lines.append(f"  {_step(view)} {_numbers(view)}".rstrip())
@@ -192,6 +195,9 @@ def _step(view: RunView) -> str:
 
 def _numbers(view: RunView) -> str:
     parts = []
+    if view.kind == "sweep":
+        best = view.series.get("best_value")
+        return f"trials done · best {number_text(best.values[-1])}" if best else "trials done"
     if view.stage != "train" and view.kind == "train" and not view.is_over:
         return ""  # numbers of a stage that has passed
     if "loss" in view.series:

@@ -19,6 +19,7 @@ WRONG_WORDS = "lepton.wrong_words"
 
 SECTION_TITLES = {
     "": "The run",
+    "sweep": "Search",
     "data": "Data",
     "train": "Training",
     "peft": "Parameter-efficient fine-tuning",
@@ -95,7 +96,7 @@ def given_values(kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
         value = parameters.pop(parameter_name(flag), None)
         if value is None or value == ():
             continue
-        values[flag.path] = [part for text in value for part in _split(text)] if flag.many else value
+        values[flag.path] = _texts(flag, value)
     return values
 
 
@@ -142,7 +143,7 @@ def _help(flag: Flag, many: str) -> str:
     if flag.bounds:
         notes.append(flag.bounds)
     if flag.many:
-        notes.append(many)
+        notes.append("repeat for several" if flag.is_whole else many)
     default = flag.default
     if default is not None and default not in ([], "") and "Default:" not in flag.help:
         if isinstance(default, bool):
@@ -153,5 +154,7 @@ def _help(flag: Flag, many: str) -> str:
     return flag.help + (f"  [{'; '.join(notes)}]" if notes else "")
 
 
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _texts(flag: Flag, value: Any) -> Any:
+    if not flag.many or flag.is_whole:
+        return list(value) if flag.many else value
+    return [part.strip() for text in value for part in text.split(",") if part.strip()]

@@ -1,4 +1,4 @@
-"""``train``, ``compile``, ``benchmark``: from words to a recipe to a run."""
+"""``train``, ``sweep``, ``compile``, ``benchmark``: from words to a recipe to a run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _own_options() -> list[click.Parameter]:
 
 
 def _run_argument() -> click.Argument:
-    return click.Argument(["parent"], type=RunValue(kinds=("train",)), required=False, metavar="[RUN]")
+    return click.Argument(["parent"], type=RunValue(kinds=("train", "sweep")), required=False, metavar="[RUN]")
 
 
 def _callback(kind: str) -> Callable[..., Started | Text]:
@@ -62,12 +62,13 @@ def _callback(kind: str) -> Callable[..., Started | Text]:
 def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Started | Text:
     from .. import lab
     from ..planning import read_recipe
+    from ..recipe import TRAINING_KINDS
 
     seat = seat_of(context)
     wrong: list[Problem] = context.meta.get(WRONG_WORDS, [])
     values = {**given_values(kind, parameters), **set_values(parameters["assignments"])}
     yaml_text = _yaml_text(parameters["file"], seat.cell_body)
-    if kind != "train":
+    if kind not in TRAINING_KINDS:
         parent = parameters["parent"]
         if parent is None and (yaml_text is None or "parent" not in yaml_text):
             parent = "last"
@@ -122,14 +123,30 @@ train = RecipeCommand(
     ],
 )
 
+sweep = RecipeCommand(
+    "sweep",
+    kind="sweep",
+    callback=_callback("sweep"),
+    params=_own_options(),
+    short_help="Search for good settings: many trainings, the best one kept in view.",
+    help="Search for good settings. Each trial is a training run of its own; the sweep chooses its values, watches "
+    "its validation results, stops what leads nowhere (--pruner), and goes on where it was after a crash. "
+    "Every option of lepton train works; --search says what varies.",
+    examples=[
+        "lepton sweep --task text-classification --model sample:minilm --dataset reviews.csv \\",
+        "    --search lr=1e-5..1e-3:log --search epochs=1..3 --trials 12 --pruner median",
+        "lepton sweep -f recipe.yaml --search lora_r=4,8,16 --search lr=1e-4,3e-4 --sampler grid",
+    ],
+)
+
 compile = RecipeCommand(
     "compile",
     kind="compile",
     callback=_callback("compile"),
     params=[_run_argument(), *_own_options()],
     short_help="Make a trained model fast, and prove that it answers the same.",
-    help="Make a trained model fast, and prove that it answers the same. RUN is a training run (default: last); "
-    "if it is not over yet, this queues behind it.",
+    help="Make a trained model fast, and prove that it answers the same. RUN is a training run or a sweep, "
+    "which stands for its best trial (default: last); if a training is not over yet, this queues behind it.",
     examples=["lepton compile last", "lepton compile last --backend openvino --precision bf16 --tolerance 0.3"],
 )
 

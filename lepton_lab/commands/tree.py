@@ -39,7 +39,7 @@ Lepton Lab {version}: fine-tune, compile and measure transformers on the hardwar
 Each answers --help. Also: {program} runs, show, attach, cancel, doctor. Everything: {program} --help"""
 
 _CHAPTERS = {
-    "Work": ("train", "compile", "benchmark", "predict"),
+    "Work": ("train", "sweep", "compile", "benchmark", "predict"),
     "Runs": ("runs", "show", "events", "attach", "cancel", "checkpoint", "resume", "clone"),
     "Models": ("models", "promote", "mlflow"),
     "This machine": ("doctor", "tasks", "backends", "samples", "cluster", "prune", "uninstall", "completion"),
@@ -72,6 +72,7 @@ cli = LeptonGroup(
         command.name or "": command
         for command in (
             plans.train,
+            plans.sweep,
             plans.compile,
             plans.benchmark,
             answers.predict,

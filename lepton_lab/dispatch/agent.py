@@ -207,6 +207,7 @@ class Agent:
             **self.live.info(),
             "devices": host_devices() if self.cluster == LOCAL else [each for one in workers for each in one.devices],
             "workers": [each.to_dict() for each in workers],
+            "free_devices": self.queue.free_devices(),
             "problems": self.queue.problems,
             "running": running,
             "queued": [run for run in jobs if run not in running],
@@ -257,7 +258,7 @@ class Agent:
 
     async def _submit(self, request: dict[str, Any]) -> dict[str, Any]:
         order = RunOrder.from_dict(request["order"], request["environment"])
-        if self.cluster == LOCAL:
+        if self.cluster == LOCAL and order.needs_device:
             self._wants_spare = order.use_spare
             self._spare_for = (import_environment(order.environment.values), order.worker_module)
             if not order.use_spare or self.keeper.key != spare_key(order.environment.values, order.worker_module):

@@ -41,6 +41,7 @@ class AttemptPlan:
     stays: bool = True
     """Whether the attempt goes on by itself, for ever, when its Dask worker goes: on the submitter's own machine."""
     limit: AttemptLimit = field(default_factory=lambda: AttemptLimit(1))
+    needs_device: bool = True
     use_spare: bool = True
     worker_module: str = WORKER_MODULE
     environment: JobEnvironment = field(default_factory=lambda: JobEnvironment({}))
@@ -59,6 +60,7 @@ class AttemptPlan:
             "grace_seconds": self.grace_seconds,
             "orphan_grace_seconds": None if self.stays else self.orphan_grace_seconds,
             "limit": asdict(self.limit),
+            "needs_device": self.needs_device,
             "environment": dict(self.environment.values),
         }
 

@@ -34,7 +34,7 @@ def usable_devices(environment: Mapping[str, str]) -> list[str]:
 
 
 class DeviceLock:
-    """The right to use one of ``names``; ask with :meth:`acquire` until it is given."""
+    """The right to use one of ``names``; ask with :meth:`acquire` until it is given. Who names none needs none."""
 
     def __init__(self, names: list[str]) -> None:
         self._names = names
@@ -43,6 +43,8 @@ class DeviceLock:
 
     def acquire(self) -> bool:
         """Try once to get a free device; whether there was one."""
+        if not self._names:
+            return True
         folder = places.state_root() / "devices"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in self._names:
@@ -57,6 +59,11 @@ class DeviceLock:
             return True
         return False
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What the worker must inherit to hold the device too."""
+        return () if self.descriptor < 0 else (self.descriptor,)
+
     def environment(self) -> dict[str, str]:
         """What makes a worker see this device only."""
-        return {} if self.device == PROCESSOR else {"CUDA_VISIBLE_DEVICES": self.device}
+        return {} if self.device in ("", PROCESSOR) else {"CUDA_VISIBLE_DEVICES": self.device}

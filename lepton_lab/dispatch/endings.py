@@ -103,6 +103,9 @@ def end_run(
     Without a ``limit`` to the attempts a disturbed one is always followed by another.
     """
     ending = {"reason": "", "message": "", **ending}
+    if ending["status"] == "cancelled":
+        asked = folder.asked("cancel") or {}
+        ending |= {key: asked[key] for key in ("reason", "message") if asked.get(key)}
     step = _last_step(folder)
     if ending["status"] == DISTURBED and limit is not None:
         ending = limit.applied(attempt, ending, step)

@@ -175,8 +175,13 @@ def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **NO_TELEMETRY}
 
 
-def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
-    """What a worker gets on top of the inherited environment."""
+def worker_environment(environment: Mapping[str, str], threads: int | None) -> dict[str, str]:
+    """What a worker gets on top of the inherited environment.
+
+    One that has no ``threads`` to compute with, and hands its environment on, keeps the wish of who submitted it.
+    """
+    if threads is None:
+        return {**environment, **NO_TELEMETRY}
     count = str(threads)
     counts = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
     return {**environment, **counts, **NO_TELEMETRY}

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from .. import places
 from ..errors import Fenced
-from ..record import LOST_AFTER_SECONDS, RunFolder, read_json
+from ..record import LOST_AFTER_SECONDS, RunFolder, children_of, read_json
 from .door import AgentDoor, spare_wanted
 from .endings import end_attempt
 from .environment import JobEnvironment, credential_names
 from .order import RunOrder
 from .providers import find_provider
-from .starting import WORKER_MODULE
+from .starting import CONTROLLERS, WORKER_MODULE
 from .watching import supervisor_of
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def hand_over(
     recipe: Recipe,
     environment: dict[str, str],
     after: Sequence[str],
-    worker_module: str = WORKER_MODULE,
+    worker_module: str = "",
 ) -> None:
     """Give a written run to the cluster, which starts it after the runs ``after`` are over.
 
-    ``environment`` reaches the worker and no disk. ``worker_module`` is for tests.
+    ``environment`` reaches the worker and no disk. ``worker_module`` (default: by the kind of run) is for tests.
     Raises :class:`RequestError` for a cluster this version does not know, and
     :class:`ClusterError` when the cluster cannot take the run.
     """
@@ -47,9 +47,10 @@ def hand_over(
         orphan_grace_seconds=resources.orphan_grace_seconds,
         max_attempts=resources.max_attempts,
         after=tuple(after),
-        parent=header.get("parent") or "",
+        parent=recipe.parent or "",
         use_spare=spare_wanted(),
-        worker_module=worker_module,
+        worker_module=worker_module or CONTROLLERS.get(recipe.kind, WORKER_MODULE),
+        needs_device=recipe.kind not in CONTROLLERS,
         credentials=tuple(credential_names(environment)),
         environment=JobEnvironment(environment),
     )
@@ -74,11 +75,18 @@ def hand_over_again(folder: RunFolder, recipe: Recipe, environment: dict[str, st
         raise
 
 
-def request_cancel(folder: RunFolder) -> None:
-    """Ask a run to save and stop. A run that nobody looks after ends here and now."""
+def request_cancel(folder: RunFolder, **why: str) -> None:
+    """Ask a run, and those that it controls, to save and stop. A run that nobody looks after ends here and now.
+
+    ``why`` may say the ``reason`` and the ``message`` that the run ends with.
+    """
     if folder.final() is not None:
         return
-    folder.ask("cancel")
+    folder.ask("cancel", **why)
+    if folder.header()["kind"] in CONTROLLERS:
+        # Its controller may be dead, and would do this only in its next attempt.
+        for child in children_of(folder.run):
+            request_cancel(child)
     attempts = folder.attempts()
     if not attempts or attempts[-1].ended() is not None:
         _cancel_waiting(folder, len(attempts) + 1)

@@ -30,6 +30,8 @@ class RunOrder:
     worker_module: str
     gpu: bool = False
     """Whether it goes to no worker without a GPU."""
+    needs_device: bool = True
+    """False: it runs beside the agent, whatever the devices do."""
     credentials: tuple[str, ...] = ()
     """Names of variables that the submitter had and that look like credentials."""
     environment: JobEnvironment = field(default_factory=lambda: JobEnvironment({}))

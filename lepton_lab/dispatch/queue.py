@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import Fenced
 from ..record import DISTURBED, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, view_of
-from .attempt import AttemptPlan
+from .attempt import AttemptPlan, run_attempt
 from .endings import AttemptLimit, end_attempt, publish_end
 from .order import RunOrder
 from .placing import way_to
@@ -122,6 +122,12 @@ class RunQueue:
             else:
                 self.workers[address] = WorkerFacts.of(address, there[address], answer)
 
+    def free_devices(self) -> int:
+        """How many more runs could begin now."""
+        busy = sum(job.is_active and job.order.needs_device for job in self.jobs.values())
+        devices = {(worker.site, device) for worker in self.workers.values() for device in worker.devices}
+        return max(0, len(devices) - busy)
+
     def close(self) -> None:
         """Stop watching. The runs go on."""
         for job in self.jobs.values():
@@ -129,8 +135,10 @@ class RunQueue:
                 job.watch.cancel()
 
     def _place(self) -> None:
+        for job in self._ready_jobs(needs_device=False):
+            job.is_active, job.watch = True, asyncio.create_task(self._try_here(job))
         free = list(self._free_workers())
-        for job in self._ready_jobs():
+        for job in self._ready_jobs(needs_device=True):
             if not free:
                 return
             worker = next((each for each in free if each.has_gpu or not job.order.gpu), None)
@@ -140,9 +148,12 @@ class RunQueue:
             job.watch = asyncio.create_task(self._try(job, worker))
             free = list(self._free_workers())
 
-    def _ready_jobs(self) -> Iterator[Job]:
-        """Waiting jobs whose time has come, oldest first; one that can never start is ended here."""
-        waiting = [job for job in self.jobs.values() if not job.is_active]
+    def _ready_jobs(self, needs_device: bool) -> Iterator[Job]:
+        """Waiting jobs whose time has come, oldest first, with or without need of a device.
+
+        One that can never start is ended here.
+        """
+        waiting = [job for job in self.jobs.values() if not job.is_active and job.order.needs_device == needs_device]
         for job in sorted(waiting, key=lambda each: each.order.created):
             if not job.folder.path.is_dir() or job.folder.final() is not None:
                 self._drop(job)
@@ -166,7 +177,7 @@ class RunQueue:
 
     def _free_workers(self) -> Iterator[WorkerFacts]:
         """Workers with a free device and a thread to watch a run on it, least busy first."""
-        active = [job for job in self.jobs.values() if job.is_active]
+        active = [job for job in self.jobs.values() if job.is_active and job.order.needs_device]
         at_site = Counter(job.site for job in active)
         at_worker = Counter(job.worker.address for job in active if job.worker is not None)
         devices: dict[str, set[str]] = {}
@@ -187,9 +198,10 @@ class RunQueue:
             devices=len(worker.devices) if worker is not None else 1,
             grace_seconds=job.order.grace_seconds,
             orphan_grace_seconds=job.order.orphan_grace_seconds,
-            stays=self._stays,
+            stays=self._stays or not job.order.needs_device,
             limit=AttemptLimit.of(job.folder, job.order.max_attempts),
-            use_spare=job.order.use_spare,
+            needs_device=job.order.needs_device,
+            use_spare=job.order.use_spare and job.order.needs_device,
             worker_module=job.order.worker_module,
             environment=job.order.environment,
         )
@@ -205,6 +217,14 @@ class RunQueue:
             await self._see_through(job)
         else:
             self._go_on(job)
+
+    async def _try_here(self, job: Job) -> None:
+        """Make one attempt at a run that needs no device, on this machine: it speaks to this agent."""
+        try:
+            await asyncio.to_thread(run_attempt, self._plan(job))
+        except Exception as error:  # noqa: BLE001  it becomes the run's final state
+            _end_attempt_of(job, f"The thread that watched the run broke: {type(error).__name__}: {error}")
+        self._go_on(job)
 
     async def _see_through(self, job: Job) -> None:
         """Watch an attempt that no task of ours watches, by its record, until it has ended."""

@@ -11,6 +11,9 @@ from ..record import AttemptFolder
 WORKER_MODULE = "lepton_lab.work.worker"
 """The module that does the work; tests put a smaller one in its place."""
 
+CONTROLLERS = {"sweep": "lepton_lab.search.worker"}
+"""Kinds of runs that do no work themselves but have others do it, and the module of each. They need no device."""
+
 
 def start_worker(
     module: str, environment: dict[str, str], stdout: int, stderr: int, spare: bool = False, keep: tuple[int, ...] = ()

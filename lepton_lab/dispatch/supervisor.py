@@ -6,7 +6,8 @@ Standard library only: it starts in a few hundredths of a second.
 
 It reads one JSON line, from its standard input or, as a spare, from a Unix socket::
 
-    {"run_dir", "attempt", "threads", "environment": {…}, "grace_seconds", "orphan_grace_seconds", "limit"}
+    {"run_dir", "attempt", "threads", "environment": {…}, "grace_seconds", "orphan_grace_seconds", "limit",
+     "needs_device"}
 
 The environment is passed on to the worker and nowhere else. ``orphan_grace_seconds`` is null
 where the attempt goes on by itself when Dask is gone; elsewhere it saves and leaves so long
@@ -71,7 +72,7 @@ class Supervision:
         self._next_beat = 0.0
         self._control_seen = -1
         self._alone_since: float | None = None
-        self._lock = DeviceLock(usable_devices(job["environment"]))
+        self._lock = DeviceLock(usable_devices(job["environment"]) if job["needs_device"] else [])
 
     def run(self) -> str:
         """Look after the attempt until it has ended; returns the final status.
@@ -117,11 +118,12 @@ class Supervision:
             time.sleep(_LOOK_SECONDS)
 
     def _start(self) -> None:
-        environment = worker_environment(self._job["environment"], int(self._job["threads"]))
+        threads = int(self._job["threads"]) if self._job["needs_device"] else None
+        environment = worker_environment(self._job["environment"], threads)
         environment.update(self._lock.environment())
         if self._worker is None:
             log = open_log(self._attempt)
-            self._worker = start_worker(self._worker_module, environment, log, log, keep=(self._lock.descriptor,))
+            self._worker = start_worker(self._worker_module, environment, log, log, keep=self._lock.descriptors)
             os.close(log)
         assigned = {
             "run_dir": self._job["run_dir"],

@@ -18,6 +18,7 @@ ValueType = Literal["str", "int", "float", "bool"]
 # Top-level fields that have a flag, by kind. `kind` and `parent` come from the command itself.
 _TOP_FIELDS = {
     "train": ("task", "model", "name", "tags", "notes", "seed", "output_dir"),
+    "sweep": ("task", "model", "name", "tags", "notes", "seed", "output_dir"),
     "compile": ("name", "tags", "notes", "output_dir"),
     "benchmark": ("name", "tags", "notes", "output_dir"),
 }
@@ -41,6 +42,8 @@ class Flag:
     advanced: bool
     bounds: str = ""
     """What a number must keep to, as in ``≥ 1``."""
+    is_whole: bool = False
+    """Whether commas are part of each of many values."""
 
     @property
     def section(self) -> str:
@@ -94,6 +97,7 @@ def _flag(path: str, field: FieldInfo) -> Flag:
         help=field.description or "",
         advanced=bool(extra.get("advanced")),
         bounds=_bounds(field),
+        is_whole=bool(extra.get("whole")),
     )
 
 

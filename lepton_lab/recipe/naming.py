@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import Problem
 from .flags import every_path, flags
 from .option import short
-from .recipe import SECTIONS_BY_KIND, Recipe
+from .recipe import SECTIONS_BY_KIND, TRAINING_KINDS, Recipe
 
 _SECTIONS = tuple(dict.fromkeys(name for names in SECTIONS_BY_KIND.values() for name in names))
 
@@ -18,6 +18,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The known name most like ``word``, or an empty string."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return found[0] if found else ""
+
+
+def one_of(words: Iterable[str]) -> str:
+    """``a, b or c``."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def unknown_option(name: str, known: Iterable[str]) -> Problem:
@@ -81,8 +87,8 @@ def _out_of_place(kind: str, path: str, value: Any) -> Problem | None:
     if path == "kind" and value != kind:
         do = f"Use: lepton {value}" if value in SECTIONS_BY_KIND else "Leave it out."
         return Problem(f"this is a {kind} recipe", f"kind: {short(value)}", do, where=path)
-    if path == "parent" and kind == "train" and value is not None:
-        return Problem("a train recipe has no parent run", short(value), "Leave it out.", where=path)
+    if path == "parent" and kind in TRAINING_KINDS and value is not None:
+        return Problem(f"a {kind} recipe has no parent run", short(value), "Leave it out.", where=path)
     if section and section not in SECTIONS_BY_KIND[kind]:
         default = getattr(Recipe.model_fields[section].get_default(), name)
         if value is not None and value != default:

@@ -15,15 +15,17 @@ def option(
     flag: str = "",
     aliases: tuple[str, ...] = (),
     advanced: bool = False,
+    whole: bool = False,
     **bounds: Any,
 ) -> Any:
     """A pydantic field that is also a flag, a form control and a row of the reference.
 
     ``flag`` overrides the flag's name (default: the field's name); ``aliases`` are
     further names people type. ``advanced`` fields are folded away in forms and help.
+    Of a list, each text given is split at commas unless it is ``whole``.
     ``bounds`` are pydantic's (``ge``, ``gt``, ``le``, ``lt``).
     """
-    extra: dict[str, Any] = {"flag": flag, "aliases": list(aliases), "advanced": advanced}
+    extra: dict[str, Any] = {"flag": flag, "aliases": list(aliases), "advanced": advanced, "whole": whole}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ..errors import Problem, RecipeError
 from .flags import Flag, every_path, flags
-from .naming import by_path, nearest, unknown_option
+from .naming import by_path, nearest, one_of, unknown_option
 from .option import short
 from .reading import read_yaml
 from .recipe import SECTIONS_BY_KIND, Recipe
@@ -22,6 +22,11 @@ _NEEDED = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     "string_type": "text",
     "list_type": "a list",
+}
+
+_NEEDED_FIELDS = {
+    "train": ("task", "model", "data.dataset"),
+    "sweep": ("task", "model", "data.dataset", "sweep.search"),
 }
 
 
@@ -40,7 +45,7 @@ def recipe_from_yaml(text: str, overrides: Mapping[str, Any] | None = None, kind
     found_kind = values.pop("kind", kind or "train")
     if not isinstance(found_kind, str) or found_kind not in SECTIONS_BY_KIND:
         do = f"Write kind: {kind or 'train'}, or leave it out."
-        raise RecipeError(Problem("kind must be train, compile or benchmark", short(found_kind), do, where="kind"))
+        raise RecipeError(Problem(f"kind must be {one_of(SECTIONS_BY_KIND)}", short(found_kind), do, where="kind"))
     if kind and found_kind != kind:
         raise RecipeError(
             Problem(f"this command takes a {kind} recipe", f"kind: {found_kind}", f"Use: lepton {found_kind} -f …")
@@ -70,7 +75,7 @@ def validate_recipe(nested: Mapping[str, Any], problems: Iterable[Problem] = ())
         found += [problem_of(dict(each), _every_flag(), every_path()) for each in error.errors()]
         # A field's own problem hides what the whole recipe lacks; look for that as well.
         kind = str(nested.get("kind", "train"))
-        needed = {"train": ("task", "model", "data.dataset")}.get(kind, ("parent",))
+        needed = _NEEDED_FIELDS.get(kind, ("parent",))
         said = {problem.where for problem in found}
         for path in needed:
             if path not in said and not _get(nested, path):
@@ -124,6 +129,7 @@ def _missing(path: str) -> Problem:
         "task": ("a task is needed", "Set --task, for example --task text-classification."),
         "model": ("a model is needed", "Set --model, for example --model sample:minilm."),
         "data.dataset": ("a data set is needed", "Set --dataset, for example --dataset reviews.csv."),
+        "sweep.search": ("a search is needed", "Set --search, for example --search lr=1e-5..1e-3:log."),
         "parent": ("a run is needed", "Name it, for example: lepton compile last."),
     }
     what, do = examples[path]

@@ -14,15 +14,20 @@ from .option import option
 from .peft import PeftConfig
 from .resources import ResourcesConfig
 from .section import Section
+from .sweep import SweepConfig
 from .train import TrainConfig
 
-Kind = Literal["train", "compile", "benchmark"]
+Kind = Literal["train", "compile", "benchmark", "sweep"]
 
 SECTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
     "train": ("data", "train", "peft", "resources"),
     "compile": ("compile", "resources"),
     "benchmark": ("benchmark", "resources"),
+    "sweep": ("sweep", "data", "train", "peft", "resources"),
 }
+
+TRAINING_KINDS = ("train", "sweep")
+"""Kinds whose recipe says what to learn; the others build on a run that did."""
 
 
 _LONGEST_NAME = 200
@@ -46,6 +51,7 @@ class Recipe(Section):
     peft: PeftConfig = PeftConfig()
     compile: CompileConfig = CompileConfig()
     benchmark: BenchmarkConfig = BenchmarkConfig()
+    sweep: SweepConfig = SweepConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
     @field_validator("name")
@@ -62,15 +68,19 @@ class Recipe(Section):
     def _check_kind(self, info: ValidationInfo) -> Recipe:
         if (info.context or {}).get("partial"):
             return self
-        if self.kind == "train" and not (self.task or "").strip():
+        if self.kind in TRAINING_KINDS and not (self.task or "").strip():
             raise ValueError("a task is needed|nothing|Set --task, for example --task text-classification.|task")
-        if self.kind == "train" and not (self.model or "").strip():
+        if self.kind in TRAINING_KINDS and not (self.model or "").strip():
             raise ValueError("a model is needed|nothing|Set --model, for example --model sample:minilm.|model")
-        if self.kind == "train" and not (self.data.dataset or "").strip():
+        if self.kind in TRAINING_KINDS and not (self.data.dataset or "").strip():
             raise ValueError(
                 "a data set is needed|nothing|Set --dataset, for example --dataset reviews.csv.|data.dataset"
             )
-        if self.kind != "train" and not self.parent:
+        if self.kind == "sweep" and not self.sweep.search:
+            raise ValueError(
+                "a search is needed|nothing|Set --search, for example --search lr=1e-5..1e-3:log.|sweep.search"
+            )
+        if self.kind not in TRAINING_KINDS and not self.parent:
             raise ValueError("a run is needed|nothing|Name it, for example: lepton compile last.|parent")
         return self
 

@@ -17,7 +17,16 @@ from .checkpoints import (
 from .event import Event, EventWriter, in_order, read_events
 from .files import create_json, digest_of, read_json, write_json
 from .folder import DISTURBED, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, AttemptFolder, RunFolder, new_run_id
-from .runs import children_of, find_run, list_runs, newest_run, run_folders, unfinished_runs
+from .runs import (
+    best_trial,
+    children_of,
+    find_run,
+    list_runs,
+    newest_run,
+    newest_training,
+    run_folders,
+    unfinished_runs,
+)
 from .series import Series
 from .tail import RunTail
 from .view import ENDED, STATUSES, RunFold, RunView, fold, folded_events, view_of
@@ -40,6 +49,7 @@ __all__ = [
     "RunView",
     "Series",
     "best_of",
+    "best_trial",
     "can_shrink",
     "checkpoint_step",
     "checkpoints_in",
@@ -66,6 +76,7 @@ __all__ = [
     "move_alias",
     "new_run_id",
     "newest_run",
+    "newest_training",
     "next_plan",
     "plan_of",
     "read_events",

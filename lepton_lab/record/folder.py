@@ -164,8 +164,11 @@ class RunFolder:
         return cls(places.runs_dir() / run)
 
     @classmethod
-    def create(cls, recipe: Recipe, submitter: Mapping[str, Any] | None = None) -> RunFolder:
-        """Write a new run, whole or not at all. Its id is new."""
+    def create(cls, recipe: Recipe, submitter: Mapping[str, Any] | None = None, parent: str | None = None) -> RunFolder:
+        """Write a new run, whole or not at all. Its id is new.
+
+        ``parent`` is the run that controls it, where that is not the one whose model it needs.
+        """
         root = places.runs_dir()
         root.mkdir(parents=True, exist_ok=True)
         run = new_run_id()
@@ -183,7 +186,7 @@ class RunFolder:
                 "name": recipe.name,
                 "tags": recipe.tags,
                 "notes": recipe.notes,
-                "parent": recipe.parent,
+                "parent": parent or recipe.parent,
                 "created": time.time(),
                 "cluster": recipe.resources.cluster,
                 "host": platform.node(),

@@ -81,6 +81,20 @@ def find_run(word: str) -> RunFolder:
     raise RunNotFound(Problem("there is no such run", repr(word), "See: lepton runs"))
 
 
+def best_trial(sweep: RunFolder) -> RunFolder:
+    """The training run that won a sweep which has ended well. Raises :class:`RunNotFound`."""
+    best = ((sweep.final() or {}).get("metrics") or {}).get("best_run")
+    if not best:
+        got = "no end yet" if sweep.final() is None else "no trial that ended well"
+        raise RunNotFound(Problem(f"sweep {sweep.run} has no best trial", got, f"See: lepton show {sweep.run}"))
+    return RunFolder.named(str(best))
+
+
+def newest_training() -> RunFolder | None:
+    """The newest run that somebody asked a model of: a training or a sweep, not a trial of one."""
+    return ask_index(lambda index: index.newest("kind IN ('train', 'sweep') AND parent IS NULL"))
+
+
 def newest_run(kind: str | None = "train") -> RunFolder | None:
     """The newest run of this kind in ``LEPTON_HOME``, or None."""
     return _ask(lambda index: index.newest("kind = ?", kind) if kind else index.newest("TRUE"))

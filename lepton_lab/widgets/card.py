@@ -104,6 +104,8 @@ def _charts(view: RunView) -> Iterable[str]:
     losses: dict[str, Series] = {name: view.series[name] for name in ("loss", "eval_loss") if name in view.series}
     yield curves_svg(losses, "Loss by step")
     yield curves_svg(_scores(view), "Evaluation by step")
+    searched: dict[str, Series] = {name: view.series[name] for name in ("value", "best_value") if name in view.series}
+    yield curves_svg(searched, "Trials in the order of their ends") if view.kind == "sweep" else ""
     latency = summary(view)["latency"]
     # The model that was measured first is the one to compare with; the last is the case that was wanted most.
     for name in dict.fromkeys([*list(latency)[:1], *list(latency)[-1:]]):

@@ -112,6 +112,24 @@ def candidates(view: RunView) -> Figure:
     return made
 
 
+def trials(view: RunView) -> Figure:
+    """What the trials of a sweep came to, in the order in which they ended, and the best so far."""
+    import plotly.graph_objects as go
+
+    report = view.reports.get("sweep")
+    metric = str(report.get("metric")) if isinstance(report, Mapping) else "value"
+    made = _empty(view, "Trials", "trials done", clip(metric, 60))
+    if "value" in view.series and "best_value" in view.series:
+        values = view.series["value"]
+        made.add_trace(
+            go.Scatter(
+                x=list(values.steps), y=list(values.values), name="trial", mode="markers", marker_color=COLOURS[0]
+            )
+        )
+        made.add_trace(_line(view, "best_value", 1))
+    return made
+
+
 def _candidates(report: object) -> list[Mapping[str, Any]]:
     rows = report.get("candidates") if isinstance(report, Mapping) else None
     found = [row for row in rows or [] if isinstance(row, Mapping)]
@@ -163,5 +181,6 @@ FIGURES: dict[str, Callable[[RunView], Figure]] = {
     "memory": memory,
     "latency": latency,
     "candidates": candidates,
+    "trials": trials,
 }
 """Name → function."""

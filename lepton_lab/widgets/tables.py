@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from .wording import clip, facts, label, number, problem
 ROWS_SHOWN = 40
 _COLUMNS_SHOWN = 10
 _COLUMNS_FIRST = (
+    *("trial", "run", "state", "value"),
     *("backend", "name", "model", "precision", "status", "verdict", "picked", "batch_size", "length"),
     *("latency_ms", "speedup", "p50_ms", "p95_ms", "p99_ms", "rows_per_second", "tokens_per_second"),
     *("metric", "difference_points", "bound_points", "agreement", "max_logit_difference"),
@@ -43,7 +45,7 @@ def metrics_table(view: RunView) -> Table | None:
 
 
 def report_tables(view: RunView) -> list[Table]:
-    """Every candidate of a compilation, and every case of a benchmark."""
+    """Every candidate of a compilation, every case of a benchmark, and the trials of a sweep, the best first."""
     found = []
     compiled = view.reports.get("compile")
     if isinstance(compiled, Mapping):
@@ -55,13 +57,39 @@ def report_tables(view: RunView) -> list[Table]:
         rows = _rows_of(measured, "results")
         if rows:
             found.append(_table("Benchmark", rows, None))
+    searched = view.reports.get("sweep")
+    if isinstance(searched, Mapping):
+        trials = trial_rows(searched)
+        if trials:
+            found.append(_table("Trials", trials, 0 if searched.get("best") else None))
     return found
 
 
+def trial_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trials of a sweep, the best first, each with its parameters beside its value."""
+    sign = -1 if report.get("direction") == "maximize" else 1
+    rows = []
+    for row in _rows_of(report, "trials"):
+        shown = {key: row.get(key) for key in ("trial", "run", "state", "value")}
+        given = row.get("parameters")
+        rows.append({**shown, **(given if isinstance(given, Mapping) else {})})
+    places = {"complete": 0, "running": 1, "pruned": 2}
+
+    def order(row: Mapping[str, Any]) -> tuple[int, float, int]:
+        value = row["value"] if isinstance(row["value"], (int, float)) else math.inf
+        return places.get(str(row["state"]), 3), sign * value, int(row["trial"] or 0)
+
+    return sorted(rows, key=order)
+
+
 def conclusions(view: RunView) -> list[tuple[str, str]]:
-    """(heading, text) of what a compilation picked and how it did on rows that chose nothing."""
+    """(heading, text): what a compilation picked and how it did on fresh rows; what mattered to a sweep."""
     compiled = view.reports.get("compile")
     found = []
+    searched = view.reports.get("sweep")
+    if isinstance(searched, Mapping) and searched.get("importance"):
+        shares = [f"{label(name)} {100 * share:.0f} %" for name, share in searched["importance"].items()]
+        found.append(("What mattered", clip(", ".join(shares), 600)))
     if isinstance(compiled, Mapping):
         for key, heading in (("pick", "Pick"), ("test", "On the test rows")):
             part = compiled.get(key)

@@ -13,6 +13,7 @@ from ..record import RunView
 LABELS = {
     "rows": "rows",
     "loss": "loss",
+    "best_value": "best so far",
     "learning_rate": "learning rate",
     "latency_ms": "latency, ms",
     "p50_ms": "p50, ms",
@@ -91,6 +92,8 @@ def condition(view: RunView) -> str:
         spent = f" after {duration(view.seconds)}" if view.seconds is not None else ""
         return f"{view.status}{spent}"
     steps = f" at step {view.step:,} of {view.max_steps:,}" if view.max_steps else ""
+    if view.kind == "sweep" and view.max_steps:
+        steps = f", {view.step:,} of {view.max_steps:,} trials done,"
     if not steps and view.stage:
         steps = f" ({clip(view.stage, 40)})"
     return f"{view.status}{steps} as of {moment(view.as_of or view.created)}"

@@ -23,6 +23,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ from .full_disk import disk_full, is_full
 from .memory import is_out_of_memory
 from .ranks import Ranks, Silence
 
+Job = Callable[[WorkContext], dict[str, Any]]
+"""What is done: the final metrics, or an exception."""
+
 _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -43,8 +47,8 @@ _QUIET = {
 }
 
 
-def main() -> None:
-    """Read the order, do it, write the outcome."""
+def main(job: Job | None = None) -> None:
+    """Read the order, do it (``job``, or the one of the recipe's kind), write the outcome."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)  # they go to a log on disk
@@ -73,7 +77,7 @@ def main() -> None:
         attempt.keep_reserve()
         gang.lead(attempt, order, processes)
     else:
-        outcome = _run(folder, attempt, int(order["threads"]))
+        outcome = _run(folder, attempt, int(order["threads"]), job or _do_job)
         attempt.write_outcome(outcome.pop("status"), **outcome)
 
 
@@ -92,7 +96,7 @@ def _run_rank(order: dict[str, Any]) -> None:
     folder = RunFolder(Path(order["run_dir"]))
     attempt = folder.attempt(int(order["attempt"]))
     ranks = Ranks.join(order["store"])
-    outcome = _run(folder, attempt, int(order["threads"]), ranks)
+    outcome = _run(folder, attempt, int(order["threads"]), _do_job, ranks)
     attempt.write_rank_outcome(ranks.rank, outcome)
     if outcome["status"] == "failed":
         os._exit(1)  # the others may wait for this one for ever: the leader ends them
@@ -118,11 +122,11 @@ def _redirect(attempt: AttemptFolder) -> None:
     os.close(log)
 
 
-def _run(folder: RunFolder, attempt: AttemptFolder, threads: int, ranks: Ranks | None = None) -> dict[str, Any]:
+def _run(
+    folder: RunFolder, attempt: AttemptFolder, threads: int, job: Job, ranks: Ranks | None = None
+) -> dict[str, Any]:
     """Do the job; ``status`` and what else is to be said of its end."""
     faulthandler.enable()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-        os.environ[name] = str(threads)
     outcome: dict[str, Any]
     is_silent = ranks is not None and ranks.rank > 0
     events = Silence(folder.run, attempt.number) if is_silent else attempt.writer("trainer")
@@ -134,7 +138,7 @@ def _run(folder: RunFolder, attempt: AttemptFolder, threads: int, ranks: Ranks |
             signal.signal(signal.SIGTERM, lambda *_: context.request_stop())
             signal.signal(signal.SIGUSR1, lambda *_: context.request_save())
         _watch_supervisor(context)
-        outcome = {"status": "succeeded", "metrics": _do_job(context)}
+        outcome = {"status": "succeeded", "metrics": job(context)}
     except Stopped as error:
         reason = str(error)
         if reason == "orphaned":
@@ -159,6 +163,8 @@ def _run(folder: RunFolder, attempt: AttemptFolder, threads: int, ranks: Ranks |
 
 
 def _do_job(context: WorkContext) -> dict[str, Any]:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = str(context.threads)
     import torch
 
     torch.set_num_threads(context.threads)

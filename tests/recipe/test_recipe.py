@@ -62,7 +62,7 @@ def test_an_override_wins_over_every_way_to_name_the_field(text: str) -> None:
         ("output_dir: ''", "output_dir must not be empty"),
         ("epochs: many", "num_train_epochs must be a number, got 'many'. Set --num-train-epochs."),
         ("tags: [[a], [b]]", "tags must be text"),
-        ("kind: [train]", "kind must be train, compile or benchmark"),
+        ("kind: [train]", "kind must be train, compile, benchmark or sweep"),
     ],
 )
 def test_mistakes_in_a_recipe_file(text: str, message: str) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SPEC_FILE = "lepton.json"
 
+LESS_IS_BETTER = frozenset({"loss", "rmse", "mae", "perplexity"})
+"""Metrics that get smaller as a model gets better; any other gets larger."""
+
 Features = dict[str, Any]
 """One encoded row: ``input_ids`` and ``attention_mask`` (lists of int), maybe ``token_type_ids`` and ``labels``."""
 

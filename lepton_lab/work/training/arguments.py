@@ -9,6 +9,7 @@ from typing import Any
 
 from ...recipe import Recipe
 from ...record import BatchPlan
+from ..tasks.task import LESS_IS_BETTER
 from .precision import Precision
 
 _CURVE_POINTS = 200
@@ -56,7 +57,7 @@ def training_arguments(
     name, more_is_better = metric
     if train.metric_for_best_model and train.metric_for_best_model.removeprefix("eval_") != name:
         name = train.metric_for_best_model.removeprefix("eval_")
-        more_is_better = name not in ("loss", "rmse", "mae", "perplexity")
+        more_is_better = name not in LESS_IS_BETTER
     evaluates = has_validation and train.eval_strategy != "no"
     picks_best = evaluates and train.load_best_model_at_end and can_pick_best(recipe)
     checkpointing = {}
