@@ -28,7 +28,7 @@ class TrainConfig(Section):
     )
     lr_scheduler_type: Literal["warmup_stable_decay", "linear", "cosine", "constant", "constant_with_warmup"] = option(
         "warmup_stable_decay",
-        "How the learning rate changes. The default holds it and lets it fall in the last fifth of the steps: "
+        "How the learning rate changes. The default holds it and lets it fall in the last tenth of the steps: "
         "it learns as fast as a constant one and ends as calmly as a falling one.",
     )
     warmup_ratio: float = option(0.0, "Part of the steps that warm the learning rate up.", ge=0, lt=1)

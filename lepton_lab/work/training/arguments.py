@@ -14,7 +14,7 @@ from .precision import Precision
 
 _CURVE_POINTS = 200
 # Part of the steps in which a held rate falls to nothing. Hägele et al. 2024, arXiv:2405.18392: 10 to 20 % is enough.
-_DECAY = 0.2
+_DECAY = 0.1
 
 
 def first_plan(recipe: Recipe, ranks: int = 1) -> BatchPlan:
