@@ -203,3 +203,37 @@ def test_agent_that_is_killed_is_followed_by_one_that_copies_on(elsewhere: Elsew
     assert before < 150
     assert [attempt.number for attempt in folder.attempts()] == [1]
     assert steps_of(folder) == list(range(1, 151))
+
+
+@pytest.mark.slow
+def test_real_training_comes_back_to_where_the_user_wants_it(elsewhere: Elsewhere, wait_until: Any) -> None:
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    from lepton_lab.recipe import build_recipe
+    from lepton_lab.recipe.defaults import resolve_defaults
+
+    home = elsewhere.add("one")
+    model, data, out = (elsewhere.folder / name for name in ("tiny", "rows.csv", "out"))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fine", "dull", "film"]
+    model.mkdir()
+    (model / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(str(model / "vocab.txt")).save_pretrained(model)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(model)
+    data.write_text("text,label\n" + "".join(f"{word} film,{word}\n" for word in ("fine", "dull") for _ in range(50)))
+    plan = {
+        "task": "text-classification", "model": str(model), "dataset": f"file:{data}", "output_dir": str(out),
+        "epochs": 2, "batch_size": 8, "cpus": 1, "cluster": elsewhere.address,
+    }  # fmt: skip
+    recipe = resolve_defaults(build_recipe("train", plan))
+    folder = RunFolder.create(recipe)
+    hand_over(folder, recipe, collect_environment(), [])
+    assert wait_until(folder.final, 200)["status"] == "succeeded", view_of(folder).message
+    for name in ("model", "splits"):
+        found = view_of(folder).artifacts[name]
+        assert digest_of(folder.path / found["path"]) == (found["digest"], found["bytes"])
+    assert digest_of(out) == digest_of(folder.attempt(1).path / "model")
+    wait_until(lambda: not (home / "runs" / folder.run).exists())
