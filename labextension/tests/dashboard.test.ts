@@ -88,3 +88,26 @@ test('numbers read well', () => {
   ]);
   expect([0.4, 59.6, 185, 8040].map(formatSpan)).toEqual(['0 s', '1 min 00 s', '3 min 05 s', '2 h 14 min']);
 });
+
+test('a sweep shows its trials, the best one marked', async () => {
+  const host = document.body.appendChild(document.createElement('div'));
+  const { tell, feed } = connect();
+  const stop = showRun(host, feed, { loadPlotly: () => Promise.reject(new Error('none here')) });
+  const trial = (number: number, state: string, value: number | null): unknown => ({
+    trial: number,
+    run: `run${number}`,
+    state,
+    value,
+    parameters: { learning_rate: number / 1000, peft: 'lora' }
+  });
+  const trials = [trial(1, 'complete', 0.81), trial(2, 'complete', 0.92), trial(3, 'running', null)];
+  const report = { metric: 'accuracy', direction: 'maximize', total: 3, trials, best: trials[1] };
+  tell(snapshot([], { kind: 'sweep', step: 2, max_steps: 3, reports: { sweep: report } }));
+  await frames();
+  expect(host.textContent).toContain('2 of 3 trials');
+  const rows = [...host.querySelectorAll('.lepton-trials tbody tr')];
+  expect(rows.map(row => row.textContent)).toHaveLength(3);
+  expect(rows[1].textContent).toContain('run2complete0.920');
+  expect(host.querySelectorAll('.lepton-plots > *')).toHaveLength(1);
+  stop();
+});

@@ -48,6 +48,17 @@ function rank(name: string): number {
   return at < 0 ? KNOWN.length : at;
 }
 
+export const SWEEP_CHARTS: readonly Chart[] = [
+  {
+    title: 'Trials',
+    curves: only(
+      { name: 'value', label: 'trial', marked: true },
+      { name: 'best_value', label: 'best so far' }
+    ),
+    empty: 'No trial has ended yet'
+  }
+];
+
 export const TRAINING_CHARTS: readonly Chart[] = [
   {
     title: 'Loss',

@@ -3,7 +3,7 @@
 import type { RunFeed } from '../live/feed';
 import { ENDED, type Summary } from '../live/messages';
 import { Candidates } from './candidates';
-import { drawCurves, TRAINING_CHARTS } from './curves';
+import { drawCurves, SWEEP_CHARTS, TRAINING_CHARTS } from './curves';
 import { make } from './element';
 import { Header } from './header';
 import { Latency } from './latency';
@@ -15,6 +15,7 @@ import { plotlyOncePerPage, type Plotly, type PlotlyLoader } from './plotly';
 import { Preflight } from './preflight';
 import { Results } from './results';
 import { onThemeChange } from './theme';
+import { Trials } from './trials';
 
 /** The eye is on the loss; what stands beside it is drawn less often. */
 const ASIDE_INTERVAL_MS = 500;
@@ -39,7 +40,8 @@ export class Dashboard implements Drawer {
     } else if (kind === 'compile') {
       this._candidates = new Candidates();
     } else {
-      this._plots = TRAINING_CHARTS.map(
+      this._trials = kind === 'sweep' ? new Trials() : null;
+      this._plots = (kind === 'sweep' ? SWEEP_CHARTS : TRAINING_CHARTS).map(
         (chart, i) =>
           new Plot(
             chart.title,
@@ -62,6 +64,7 @@ export class Dashboard implements Drawer {
         : null,
       this._latency?.element ?? null,
       this._candidates?.element ?? null,
+      this._trials?.element ?? null,
       this._preflight.element,
       this._log.element
     );
@@ -94,6 +97,7 @@ export class Dashboard implements Drawer {
     this._results.draw(view);
     this._latency?.draw(view);
     this._candidates?.draw(view);
+    this._trials?.draw(view);
     this._preflight.draw(view);
     this._log.draw(record);
   }
@@ -174,6 +178,7 @@ export class Dashboard implements Drawer {
   private readonly _plots: Plot[] = [];
   private readonly _latency: Latency | null = null;
   private readonly _candidates: Candidates | null = null;
+  private readonly _trials: Trials | null = null;
   private readonly _stops: (() => void)[] = [];
   private readonly _clock: ReturnType<typeof setInterval>;
   private _sight: IntersectionObserver | null = null;

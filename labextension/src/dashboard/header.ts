@@ -27,7 +27,8 @@ const STATUS_SIGNS: Record<Status, string> = {
 const KIND_WORDS: Partial<Record<string, string>> = {
   train: 'Training',
   compile: 'Compilation',
-  benchmark: 'Benchmark'
+  benchmark: 'Benchmark',
+  sweep: 'Sweep'
 };
 const STAGE_WORDS: Partial<Record<string, string>> = {
   start: 'starting',
@@ -39,7 +40,8 @@ const STAGE_WORDS: Partial<Record<string, string>> = {
   save: 'saving',
   reference: 'scoring the trained model',
   compile: 'compiling',
-  latency: 'measuring latency'
+  latency: 'measuring latency',
+  search: 'searching'
 };
 
 export class Header implements Drawer {
@@ -156,12 +158,14 @@ export class Header implements Drawer {
 function facts(view: Summary, over: boolean): string {
   const parts: string[] = [];
   if (view.status === 'queued') {
-    parts.push(view.parent ? `waits for its turn, after run ${view.parent}` : 'waits for its turn');
+    const waitsFor = view.kind === 'train' ? null : view.parent; // the parent of a trial is its sweep
+    parts.push(waitsFor ? `waits for its turn, after run ${waitsFor}` : 'waits for its turn');
   } else if (!over && view.stage) {
     parts.push(STAGE_WORDS[view.stage] ?? view.stage);
   }
   if (view.max_steps > 0 && !(over && view.step === 0)) {
-    parts.push(`step ${formatNumber(view.step)} of ${formatNumber(view.max_steps)}`);
+    const done = `${formatNumber(view.step)} of ${formatNumber(view.max_steps)}`;
+    parts.push(view.kind === 'sweep' ? `${done} trials` : `step ${done}`);
   }
   if (view.epoch !== null && view.epochs) {
     parts.push(`epoch ${Math.round(view.epoch * 100) / 100} of ${formatNumber(view.epochs)}`);

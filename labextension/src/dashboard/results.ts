@@ -41,6 +41,7 @@ const MOST = 8;
 /** What people look for first, by kind of run; the beginnings of names. */
 const FIRST: Partial<Record<string, string[]>> = {
   train: ['test_'],
+  sweep: ['best_', 'test_'],
   compile: ['backend', 'precision', 'speedup', 'latency', 'test_'],
   benchmark: ['speedup', 'p50', 'p95', 'p99', 'rows_per', 'tokens_per', 'peak_memory', 'model']
 };
