@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
+import distributed  # noqa: F401  brings its settings
 import pytest
 import yaml
 
@@ -55,6 +59,14 @@ def rendered(name: str) -> str:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEPTON_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LEPTON_STATE_DIR", str(tmp_path / "state"))
+
+
+@pytest.fixture(autouse=True)
+def dask_settings() -> Iterator[None]:
+    """Some libraries set the TLS settings of the whole process while they render."""
+    before = copy.deepcopy(dask.config.get("distributed.comm"))
+    yield
+    dask.config.config["distributed"]["comm"] = before
 
 
 def test_importing_a_provider_imports_neither_dask_nor_its_library() -> None:
