@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 
 from .. import places
@@ -18,6 +19,7 @@ from .cursor import Cursor, open_runs
 from .target import EXPERIMENT, Target
 
 _START_SECONDS = 30.0
+_DYING_SECONDS = 5.0
 _PACKAGES = ("mlflow", "sqlalchemy", "alembic")
 
 
@@ -83,9 +85,8 @@ def wake(target: Target) -> None:
     """See to it that a process mirrors what is open, if anything is."""
     if not open_runs(target):
         return
-    with target.lock() as is_free:
-        if not is_free:
-            return
+    if _is_served(target):
+        return
     # It comes back at once: the process that mirrors is its child, and nobody's zombie.
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(
@@ -99,3 +100,16 @@ def wake(target: Target) -> None:
             timeout=_START_SECONDS,
             check=False,
         )
+
+
+def _is_served(target: Target) -> bool:
+    """Whether a process mirrors to ``target``. One that was killed may hold its lock a moment longer."""
+    deadline = time.monotonic() + _DYING_SECONDS
+    while True:
+        with target.lock() as is_free:
+            if is_free:
+                return False
+        process = target.process()
+        if process is None or process.is_alive() or time.monotonic() > deadline:
+            return True
+        time.sleep(0.02)

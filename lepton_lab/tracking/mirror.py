@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import places
 from ..dispatch.processes import ProcessMark
 from ..record import write_json
 from ..redaction import redact
@@ -43,10 +42,9 @@ def main() -> None:
         with target.lock() as is_ours:
             if not is_ours:
                 return
-            mark = places.state_dir() / f"mirror-{target.key}.json"
-            write_json(mark, ProcessMark.of(os.getpid()).to_dict())
+            write_json(target.mark, ProcessMark.of(os.getpid()).to_dict())
             left = Mirror(target, _logger(target.log)).run()
-            mark.unlink(missing_ok=True)
+            target.mark.unlink(missing_ok=True)
 
 
 class Mirror:

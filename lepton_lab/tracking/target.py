@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import places
+from ..dispatch.processes import ProcessMark
 from ..record import read_json
 from ..redaction import redact
 
@@ -56,6 +57,16 @@ class Target:
     def log(self) -> Path:
         """What the mirroring process says."""
         return places.state_dir() / f"mirror-{self.key}.log"
+
+    @property
+    def mark(self) -> Path:
+        """Which process of this host mirrors to it, as a :class:`ProcessMark`."""
+        return places.state_dir() / f"mirror-{self.key}.json"
+
+    def process(self) -> ProcessMark | None:
+        """The process of this host that mirrors to it, or that died without leaving; None if there is none."""
+        found = read_json(self.mark)
+        return ProcessMark.from_dict(found) if found else None
 
     def artifact_location(self) -> str | None:
         """Where artifacts go; None where the server decides. A bare database would put them where we stand."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from lepton_lab import places
 from lepton_lab.commands import Seat, run_words
 from lepton_lab.dispatch.processes import ProcessMark
 from lepton_lab.errors import ClusterError, MissingExtra, RequestError
-from lepton_lab.record import AttemptFolder, read_json
+from lepton_lab.record import AttemptFolder
 from lepton_lab.tracking import Cursor, Target, done_runs, follow, open_runs, stop_mirrors, wake
 
 from ..commands.making import begin, finish, finished_run, new_run, train_steps
@@ -41,8 +42,7 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 def mirror() -> ProcessMark | None:
     """The living process that mirrors to the target of this environment."""
-    found = read_json(places.state_dir() / f"mirror-{Target.here().key}.json")
-    process = ProcessMark.from_dict(found) if found else None
+    process = Target.here().process()
     return process if process is not None and process.is_alive() else None
 
 
@@ -118,25 +118,29 @@ def test_a_server_that_is_not_there_fails_nothing_and_shows_no_password(monkeypa
     assert not [content for content in written if b"planted" in content]
 
 
+def _sent_steps() -> list[int]:
+    return [step for run in runs_there() for step in steps_there(run, "loss")]
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_mirror_that_is_killed_in_the_middle_goes_on_with_each_point_once() -> None:
     folder = new_run()
     attempt = begin(folder)
-    follow(folder.run)
-    killed = 0
-    for start in range(1, 2001, 100):
-        write_steps(attempt, start, start + 99, pause=0.005)
-        process = mirror()
-        if start % 300 == 1 and process is not None and runs_there():
-            process.send(signal.SIGKILL)
-            process.wait(10)
-            killed += 1
-            wake(Target.here())
+    chance = random.Random(7)
+    sent = 0
+    for start in range(1, 2001, 400):
+        follow(folder.run)
+        write_steps(attempt, start, start + 199)
+        process = until(mirror, 120)
+        sent = until(lambda sent=sent: max((0, *_sent_steps())) > sent and max(_sent_steps()), 120)
+        write_steps(attempt, start + 200, start + 399, pause=chance.uniform(0.0, 0.01))  # about its next round
+        process.send(signal.SIGKILL)
+        assert process.wait(10)
     write_steps(begin(folder, 2), 1500, 2100)  # an attempt that went back
     finish(folder)
     wake(Target.here())
-    until(lambda: done_runs(Target.here()) == [folder.run])
-    assert killed >= 2
+    until(lambda: done_runs(Target.here()) == [folder.run], 120)
     (run,) = runs_there()
     assert run.info.status == "FINISHED"
     for name in ("loss", "learning_rate"):
