@@ -1,8 +1,8 @@
 """What it costs to hand a run over: to the first step, from the worker to the view, and the supervision itself.
 
-The supervised contestant is a run under its supervisor, started in advance of nothing; the bare one is the same worker
-process on the same recipe, started by hand with nobody between. Both are timed from their start to the worker's
-last word.
+The supervised contestant is a training under its supervisor, from that one's start to its end; the bare one is the
+same worker process on the same recipe with the same environment, started by hand with nobody between. Both use one
+thread and no spare.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ import os
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import event_latency
 import first_step
 import numpy as np
 from measure import arguments, finish, interleave, median_interval, own_lab, ratios, say, table
+
+if TYPE_CHECKING:
+    from lepton_lab.dispatch.attempt import AttemptPlan
+    from lepton_lab.record import RunFolder
 
 RATES = (10, 100, 1000)
 
@@ -67,31 +72,45 @@ def recipe() -> object:
     return prepare(read_recipe("train", {**plan, **short}))
 
 
+def plan_of(folder: RunFolder) -> AttemptPlan:
+    """The same for both."""
+    from lepton_lab.dispatch import collect_environment
+    from lepton_lab.dispatch.attempt import AttemptPlan
+    from lepton_lab.dispatch.environment import JobEnvironment
+
+    environment = JobEnvironment(collect_environment())
+    return AttemptPlan(str(folder.path), 1, 30.0, cpus=1, use_spare=False, environment=environment)
+
+
 def supervised(_: int) -> float:
     """Seconds from the supervisor's start to the worker's last word."""
-    from lepton_lab.dispatch.attempt import AttemptPlan, run_attempt
+    from lepton_lab.dispatch.attempt import run_attempt
     from lepton_lab.record import RunFolder
 
     folder = RunFolder.create(recipe())
+    plan = plan_of(folder)
     began = time.perf_counter()
-    run_attempt(AttemptPlan(str(folder.path), 1, 30.0, use_spare=False))
+    run_attempt(plan)
     return checked(folder, time.perf_counter() - began)
 
 
 def bare(_: int) -> float:
     """Seconds from the worker's start to its last word."""
-    from lepton_lab.dispatch.environment import allotted_threads
+    from lepton_lab.dispatch.environment import worker_environment
     from lepton_lab.record import RunFolder
 
     folder = RunFolder.create(recipe())
     attempt = folder.take_lease(1)
-    line = {"run_dir": str(folder.path), "attempt": 1, "threads": allotted_threads(None, os.environ, 1), "env": {}}
+    job = plan_of(folder).job()
+    environment = worker_environment(job["environment"], job["threads"])
+    line = {"run_dir": str(folder.path), "attempt": 1, "threads": job["threads"], "env": environment}
     began = time.perf_counter()
     worker = subprocess.Popen(
         [sys.executable, "-m", "lepton_lab.work.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     )
     if worker.stdin is None:
         raise RuntimeError("the worker was started without a pipe")

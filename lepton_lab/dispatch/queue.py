@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class RunQueue:
             job.number = attempts[-1].number
             if attempts[-1].ended() is None:
                 job.is_active = True
-                job.watch = asyncio.create_task(self._see_through(job))
+                job.watch = asyncio.create_task(self._follow(job))
             else:
                 self._go_on(job)
         self._news.set()
@@ -145,7 +146,7 @@ class RunQueue:
             if worker is None:
                 continue  # it waits for a GPU; runs that need none go on
             job.worker, job.is_active, job.left = worker, True, asyncio.Event()
-            job.watch = asyncio.create_task(self._try(job, worker))
+            job.watch = asyncio.create_task(self._follow(job, worker))
             free = list(self._free_workers())
 
     def _ready_jobs(self, needs_device: bool) -> Iterator[Job]:
@@ -158,22 +159,33 @@ class RunQueue:
             if not job.folder.path.is_dir() or job.folder.final() is not None:
                 self._drop(job)
                 continue
-            if not job.may_start:
-                if any(not _is_over(job.folder.path.with_name(run)) for run in job.order.after):
-                    continue
-                problem = _parent_problem(job)
-                if problem:
-                    self._end(job, {"status": "failed", "reason": "parent", "message": problem})
-                    continue
-                job.may_start = True
-            missing = job.order.missing_credentials()
-            if missing:
-                self._end(job, {"status": "lost", "reason": "environment", "message": _without(missing, job)})
+            try:
+                is_ready = self._is_ready(job)
+            except (OSError, ValueError, KeyError) as error:
+                message = f"Its record cannot be read: {type(error).__name__}: {error}."
+                self._end(job, {"status": "lost", "reason": "record", "message": message})
                 continue
-            if job.folder.asked("cancel"):
-                self._end(job, {"status": "cancelled", "reason": "cancelled", "message": "it was waiting"})
-                continue
-            yield job
+            if is_ready:
+                yield job
+
+    def _is_ready(self, job: Job) -> bool:
+        """Whether nothing keeps a job from starting but the lack of a device. It ends here if it can never start."""
+        if not job.may_start:
+            if any(not _is_over(job.folder.path.with_name(run)) for run in job.order.after):
+                return False
+            problem = _parent_problem(job)
+            if problem:
+                self._end(job, {"status": "failed", "reason": "parent", "message": problem})
+                return False
+            job.may_start = True
+        missing = job.order.missing_credentials()
+        if missing:
+            self._end(job, {"status": "lost", "reason": "environment", "message": _without(missing, job)})
+            return False
+        if job.folder.asked("cancel"):
+            self._end(job, {"status": "cancelled", "reason": "cancelled", "message": "it was waiting"})
+            return False
+        return True
 
     def _free_workers(self) -> Iterator[WorkerFacts]:
         """Workers with a free device and a thread to watch a run on it, least busy first."""
@@ -206,6 +218,18 @@ class RunQueue:
             environment=job.order.environment,
         )
 
+    async def _follow(self, job: Job, worker: WorkerFacts | None = None) -> None:
+        """See one attempt through: a new one on ``worker``, or one that a former agent began."""
+        if worker is not None:
+            await self._try(job, worker)
+        while job.attempt.path.is_dir() and job.attempt.ended() is None:
+            try:
+                await self._see_through(job)
+            except Exception:  # noqa: BLE001  a full disk, a worker that left: the next look may succeed
+                traceback.print_exc()
+                await asyncio.sleep(_LOOK_SECONDS)
+        self._go_on(job)
+
     async def _try(self, job: Job, worker: WorkerFacts) -> None:
         """Make one attempt."""
         try:
@@ -213,10 +237,6 @@ class RunQueue:
         except Exception as error:  # noqa: BLE001  it becomes the run's final state, or means that Dask has gone
             if not _is_of_dask(error):
                 _end_attempt_of(job, f"The task that watched the run broke: {type(error).__name__}: {error}")
-        if job.attempt.path.is_dir() and job.attempt.ended() is None:
-            await self._see_through(job)
-        else:
-            self._go_on(job)
 
     async def _try_here(self, job: Job) -> None:
         """Make one attempt at a run that needs no device, on this machine: it speaks to this agent."""
@@ -247,7 +267,6 @@ class RunQueue:
                     ending = {"status": DISTURBED, "reason": "lost", "message": message}
                     await asyncio.to_thread(end_attempt, job.folder, job.attempt, ending, plan.limit)
             await asyncio.sleep(_LOOK_SECONDS)
-        self._go_on(job)
 
     async def _see_shipped_through(self, job: Job) -> None:
         """Copy an attempt that a former agent sent to a worker without our disk, once that worker is there."""
@@ -263,7 +282,6 @@ class RunQueue:
                 ending = {"status": DISTURBED, "reason": "lost", "message": message}
                 await asyncio.to_thread(end_attempt, job.folder, job.attempt, ending, self._plan(job).limit)
             await asyncio.sleep(_LOOK_SECONDS)
-        self._go_on(job)
 
     async def _ask_neighbour(self, job: Job, plan: AttemptPlan, supervisor: ProcessMark | None) -> bool:
         """Let a worker on the attempt's host look after it; whether there is one that does."""
