@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def main() -> None:
     rounds = 3 if options.quick else 20
     with own_lab("movie-sentiment", "minilm") as folder:
         figures, rows = torment(Path(folder), rounds, options.seed)
-    print(table(["round", "victim", "at step", "back after s", "computed again"], rows))
+    print(table(["round", "victim", "at step", "back after s"], rows))
     goals = {name: (float(figures[name]), "==", 0.0) for name in GOALS}
     finish("chaos", figures, goals, {"rounds": rows, "seed": options.seed}, options.out, options.quick)
 
@@ -53,15 +54,14 @@ def torment(folder: Path, rounds: int, seed: int) -> tuple[dict[str, float], lis
         goal = done(run) + chance.randint(1, 10)
         until(lambda goal=goal: done(run) >= goal or run.view().is_over, run)  # type: ignore[misc]
         time.sleep(chance.random() * 0.3)
-        before, attempts = done(run), len(run.folder.attempts())
+        before, attempt = done(run), len(run.folder.attempts())
         killed = time.monotonic()
         if not kill(run, victim):
             say(f"round {number}: {victim} was not there")
-        until(lambda before=before: done_lately(run, before), run)  # type: ignore[misc]
+        until(partial(is_back, run, victim, before, attempt), run)
         wrong += run.status not in ("queued", "running", "succeeded")
-        again = computed_again(run, attempts)
-        rows.append([number, victim, before, round(time.monotonic() - killed, 1), again])
-        say(f"round {number} of {rounds}: {victim} at step {before}, {again} computed again")
+        rows.append([number, victim, before, round(time.monotonic() - killed, 1)])
+        say(f"round {number} of {rounds}: {victim} at step {before}")
     until(lambda: run.folder.final() is not None, run)
     view = run.view()
     wrong += view.status != "succeeded"
@@ -69,13 +69,15 @@ def torment(folder: Path, rounds: int, seed: int) -> tuple[dict[str, float], lis
         int(event.body["step"]) for event in run.events() if event.kind == "metric" and "loss" in event.body["values"]
     ]
     series = view.series["loss"].steps
+    again = computed_again(run)
     figures = {
         "rounds": float(rounds),
         "lost_steps": float(len(set(range(1, steps + 1)) - set(series)) + len(set(range(1, steps + 1)) - set(shown))),
         "duplicate_steps": float(len(shown) - len(set(shown)) + len(series) - len(set(series))),
         "wrong_states": float(wrong),
-        "steps_beyond_a_save": float(sum(max(0, row[4] - SAVE_STEPS) for row in rows)),
-        "computed_again": float(sum(row[4] for row in rows)),
+        "steps_beyond_a_save": float(sum(max(0, count - SAVE_STEPS) for count in again)),
+        "computed_again": float(sum(again)),
+        "attempts": float(len(again)),
         "back_after_s": float(sorted(row[3] for row in rows)[len(rows) // 2]),
     }
     from lepton_lab.dispatch import stop_cluster
@@ -103,16 +105,31 @@ def done(run: Any) -> int:
     return series.steps[-1] if series and series.steps else 0
 
 
-def done_lately(run: Any, before: int) -> bool:
-    """Whether the run came further than ``before``, or to its end."""
-    return run.folder.final() is not None or done(run) > before
+def is_back(run: Any, victim: str, before: int, attempt: int) -> bool:
+    """Whether the run is over, or came further than ``before``: in its next attempt, if the death ends one."""
+    is_next = victim == "agent" or len(run.folder.attempts()) > attempt
+    return run.folder.final() is not None or (is_next and steps_of(run, len(run.folder.attempts()))[-1:] > [before])
 
 
-def computed_again(run: Any, attempts: int) -> int:
-    """Steps that attempt ``attempts`` + 1 and later repeated of the ones before."""
-    events = [event for event in run.events(raw=True) if event.kind == "metric" and "loss" in event.body["values"]]
-    known = {event.body["step"] for event in events if event.attempt <= attempts}
-    return len({event.body["step"] for event in events if event.attempt > attempts} & known)
+def steps_of(run: Any, attempt: int) -> list[int]:
+    """The steps that one attempt made."""
+    events = run.events(raw=True)
+    return [
+        int(event.body["step"])
+        for event in events
+        if event.attempt == attempt and event.kind == "metric" and "loss" in event.body["values"]
+    ]
+
+
+def computed_again(run: Any) -> list[int]:
+    """For each attempt the number of steps that one before it had made."""
+    known: set[int] = set()
+    again = []
+    for attempt in run.folder.attempts():
+        steps = steps_of(run, attempt.number)
+        again.append(len(known.intersection(steps)) + len(steps) - len(set(steps)))
+        known.update(steps)
+    return again
 
 
 def kill(run: Any, victim: str) -> bool:
