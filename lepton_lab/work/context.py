@@ -36,6 +36,7 @@ class WorkContext:
     ranks: Ranks | None = None
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
     _save: threading.Event = field(default_factory=threading.Event, repr=False)
+    _saves: bool = False
     stop_reason: str = ""
 
     def should_stop(self) -> bool:
@@ -63,16 +64,18 @@ class WorkContext:
 
         Every rank must come here. In a run of one process it is :meth:`should_stop`.
         """
+        asked = self._save.is_set()
         if self.ranks:
-            reason, save = self.ranks.most(
-                _REASONS.index(self.stop_reason) if self.should_stop() else 0, self._save.is_set()
-            )
-            if save:
-                self.request_save()
+            stop = _REASONS.index(self.stop_reason) if self.should_stop() else 0
+            reason, save = self.ranks.most(stop, asked)
             if reason:
                 self.request_stop(_REASONS[reason])
-            return bool(reason)
-        return self.should_stop()
+        else:
+            reason, save = self.should_stop(), asked
+        if asked:  # what came meanwhile is agreed on next time
+            self._save.clear()
+        self._saves = self._saves or bool(save)
+        return bool(reason)
 
     def check_stop(self) -> None:
         """Raise :class:`Stopped` if the job should leave. Every rank of a gang must come here."""
@@ -89,10 +92,9 @@ class WorkContext:
         self._save.set()
 
     def take_save_request(self) -> bool:
-        """Whether a checkpoint was asked for since the last call."""
-        asked = self._save.is_set()
-        self._save.clear()
-        return asked
+        """Whether the last agreements were to save: the same answer in every rank."""
+        agreed, self._saves = self._saves, False
+        return agreed
 
     def stage(self, name: str) -> None:
         """Say what the job does now: ``data``, ``preflight``, ``model``, ``train``, ``evaluate``, ``save`` …"""

@@ -18,6 +18,7 @@ import pytest
 
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import AttemptFolder, RunFolder, last_complete, view_of
+from lepton_lab.work.context import WorkContext
 from lepton_lab.work.gang import decide
 from tests.attempts import next_attempt
 
@@ -219,6 +220,28 @@ def test_all_ranks_save_when_asked_stop_together_and_die_with_their_leader(
     ranks = second.ranks()
     second.process.kill()
     wait_for(lambda: not any(is_alive(each) for each in ranks), 20)
+
+
+@pytest.mark.parametrize("others_ask", [False, True])
+def test_a_request_that_comes_during_an_agreement_is_for_the_next_one(others_ask: bool) -> None:
+    class Late:
+        """A gang whose leader asks for a checkpoint while the ranks agree for the first time."""
+
+        rank, count, rounds = 0, 2, 0
+
+        def most(self, stop: int, save: int) -> list[int]:
+            self.rounds += 1
+            if self.rounds == 1:
+                work.request_save()
+            return [stop, int(save or (others_ask and self.rounds == 1))]
+
+    work = WorkContext(*([None] * 4), 1, ranks=Late())  # type: ignore[arg-type]
+    assert work.agree() is False
+    assert work.take_save_request() is others_ask  # as every rank, whatever this one has heard meanwhile
+    assert work.agree() is False
+    assert work.take_save_request() is True
+    assert work.agree() is False
+    assert work.take_save_request() is False
 
 
 def test_what_a_gang_came_to() -> None:
