@@ -17,7 +17,7 @@ from . import session
 from .commands import Seat, run_words
 from .commands.results import EventFeed, Shown, Started, ending
 from .commands.seat import no_answer
-from .commands.shells import COMPLETE_VARIABLE, teach_shells
+from .commands.shells import COMPLETE_VARIABLE, answer_shell
 from .errors import LeptonError, RequestError
 
 INTERRUPTED = 130
@@ -108,12 +108,9 @@ def _watch(run: Any) -> None:
 
 def _complete() -> int:
     """One request of the shell's completion script."""
-    from click.shell_completion import shell_complete
-
-    from .commands import cli
-
-    teach_shells()
-    return shell_complete(cli, {}, "lepton", COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE])
+    for line in answer_shell(os.environ):
+        _print(line)
+    return 0
 
 
 def _error_object(error: LeptonError) -> dict[str, Any]:

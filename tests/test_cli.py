@@ -172,30 +172,6 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "/20" in shown.decode()
 
 
-def test_the_shell_completes_through_the_same_function() -> None:
-    done = lepton(_LEPTON_COMPLETE="bash_complete", COMP_WORDS="lepton train --eval-strategy e", COMP_CWORD="3")
-    assert done.stdout.split() == ["plain,epoch"]
-    done = lepton(_LEPTON_COMPLETE="zsh_complete", COMP_WORDS="lepton tra", COMP_CWORD="1")
-    assert done.stdout.splitlines()[1] == "train"
-
-
-def test_bash_itself_completes(tmp_path: Path) -> None:
-    """The script in a real bash."""
-    program = tmp_path / "bin" / "lepton"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m lepton_lab "$@"\n')
-    program.chmod(0o755)
-    script = """
-eval "$(lepton completion bash)"
-COMP_WORDS=(lepton cluster sta); COMP_CWORD=2
-_lepton_completion lepton
-printf '%s\\n' "${COMPREPLY[@]}"
-"""
-    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=environment)
-    assert done.stdout.split() == ["status", "start"], done.stderr
-
-
 def test_doctor_says_what_to_do_and_imports_nothing_heavy() -> None:
     code = (
         "import sys; from lepton_lab.cli import main; main(['doctor', '--json']); "

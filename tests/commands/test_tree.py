@@ -214,7 +214,7 @@ def test_completion_scripts_call_the_command() -> None:
     for shell in ("bash", "zsh", "fish"):
         script = run(f"completion {shell}")
         assert isinstance(script, Text)
-        assert f"_LEPTON_COMPLETE={shell}_complete" in script
+        assert f"_LEPTON_COMPLETE={shell} " in script
     assert "Did you mean zsh?" in problems("completion zhs")
 
 
