@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from .commands.findings import findings_text
 from .commands.preflight import preflight_text
 from .commands.records import trials_text
 from .commands.results import number_text, pairs_text, seconds_text
@@ -153,6 +154,7 @@ def run_text(view: RunView) -> str:
     numbers = {name: number_text(value) for name, value in view.metrics.items() if isinstance(value, (int, float))}
     if numbers:
         lines.append("\n".join(f"  {line}" for line in pairs_text(numbers.items()).splitlines()))
+    lines += [f"  {line}" for line in findings_text(view.reports).splitlines()]
     if view.kind == "sweep" and "sweep" in view.reports:
         lines += [f"  {line}" for line in trials_text(view.reports["sweep"]).splitlines()]
     if view.kind in ("train", "sweep") and view.status == "succeeded":

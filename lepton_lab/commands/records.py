@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .command import LeptonCommand, json_option, option
+from .findings import findings_text
 from .following import follow
 from .results import (
     Column,
@@ -136,6 +137,9 @@ def _show_text(values: dict[str, Any], recipe_yaml: str) -> str:
     numbers = {name: number_text(value) for name, value in values["metrics"].items() if isinstance(value, (int, float))}
     if numbers:
         parts.append("Metrics\n" + _indented(pairs_text(numbers.items())))
+    found = findings_text(values["reports"])
+    if found:
+        parts.append("Findings\n" + _indented(found))
     if "sweep" in values["reports"]:
         parts.append("Trials\n" + _indented(trials_text(values["reports"]["sweep"])))
     if values["artifacts"]:

@@ -234,7 +234,7 @@ def number_text(value: Any) -> str:
         return str(value)
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value + 0.0:.4g}"  # never -0
 
 
 def bytes_text(count: float) -> str:

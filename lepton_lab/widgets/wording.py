@@ -53,7 +53,7 @@ def number(value: object) -> str:
         if not math.isfinite(value):
             return "–"
         if value == 0 or 0.001 <= abs(value) < 100_000:
-            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.4g}"  # never -0
         return f"{value:.3g}"
     return clip(value)
 

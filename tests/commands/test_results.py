@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lepton_lab.commands.findings import findings_text
 from lepton_lab.commands.preflight import preflight_text
 from lepton_lab.commands.results import Answers, Column, Rows, bytes_text, seconds_text, table_text
 
@@ -58,3 +59,40 @@ def test_preflight_shows_what_it_has() -> None:
     ):
         assert part in text, part
     assert preflight_text({}).startswith("Preflight")
+
+
+def test_a_compilation_shows_every_candidate_and_why_others_do_not_answer() -> None:
+    fine = {"status": "ok", "verdict": "pass", "latency_ms": 12.0, "speedup": 1.0, "metric": 0.9, "reason": "the same"}
+    report = {
+        "candidates": [
+            {"backend": "eager", "precision": "fp32", **fine, "difference_points": -0.0},
+            {"backend": "onnxruntime", "precision": "int8", **fine, "verdict": "fail", "difference_points": 2.5},
+            {"backend": "openvino", "precision": "auto", "status": "missing", "reason": "needs openvino"},
+        ],
+        "pick": {"backend": "eager", "precision": "fp32", "reason": "the same"},
+        "test": {"rows": 2000, "verdict": "pass", "reason": "at most 0.2 points worse"},
+        "main_metric": "accuracy",
+    }
+    lines = findings_text({"compile": report, "metrics": {}}).splitlines()
+    assert [line.split() for line in lines[1:4]] == [
+        ["eager", "fp32", "*", "pass", "12", "1", "0.9", "0"],
+        ["onnxruntime", "int8", "fail", "12", "1", "0.9", "2.5"],
+        ["openvino", "missing"],
+    ]
+    assert "accuracy" in lines[0]
+    assert "bound" not in lines[0]
+    assert lines[4:] == [
+        "openvino: needs openvino",
+        "Picked eager fp32: the same",
+        "On 2,000 test rows: pass, at most 0.2 points worse",
+    ]
+
+
+def test_a_benchmark_shows_every_case() -> None:
+    results = [
+        {"model": "compiled", "batch_size": 1, "length": 32, "speedup": 2.5, "p50_ms": 4.0},
+        {"model": "eager", "batch_size": 1, "length": 32, "speedup": None, "p50_ms": 10.0},
+    ]
+    lines = findings_text({"benchmark": {"results": results}}).splitlines()
+    assert [line.split() for line in lines[1:]] == [["compiled", "1", "32", "2.5", "4"], ["eager", "1", "32", "10"]]
+    assert findings_text({"preflight": {}}) == ""
