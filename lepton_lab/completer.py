@@ -41,7 +41,10 @@ class Completer:
             offer = self.offer(context.full_text, context.cursor_line, context.cursor_position)
             if offer is None:
                 return {"completions": [], "suppress": False}
-            completions = [SimpleCompletion(text=text, type="lepton") for text in offer.texts]
+            # Only a matcher that finds something is taken at its word that others be silent; IPython's own
+            # would offer Python words and other magics. So where nothing fits, what is typed stays.
+            texts = offer.texts or (offer.fragment,)
+            completions = [SimpleCompletion(text=text, type="lepton") for text in texts]
             return {"completions": completions, "matched_fragment": offer.fragment, "suppress": True, "ordered": True}
 
         matcher: Callable[[Any], Any] = context_matcher(identifier=self.identifier, priority=200)(lepton_matcher)

@@ -190,6 +190,10 @@ def test_a_real_kernel(kernel: Kernel) -> None:
     assert kernel.complete("%lepton train --task text-g")["matches"] == ["text-generation"]
     assert kernel.complete("%%lepton train\ntask: text-g")["matches"] == ["text-generation"]
     assert "train" in kernel.complete("%lepton ")["matches"]
+    # Where nothing fits, IPython's own completers are silent, too.
+    assert kernel.complete("%lepton train --lr 1")["matches"] == ["1"]
+    assert kernel.complete("%lepton train --name lo")["matches"] == ["lo"]
+    assert kernel.complete("%lepton train --lr ")["matches"] == [""]
     error = kernel.run("%lepton train --epocs 2")
     assert error["status"] == "error"
     assert error["ename"] == "RequestError"
