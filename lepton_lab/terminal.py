@@ -88,7 +88,9 @@ class _Face:
         for line in view.logs:
             if line["time"] > self._logs:
                 self._logs = line["time"]
-                if line["level"] != "info":
+                if line["level"] == "info":  # what was decided, and why: precision, learning rate, licence
+                    self.say(f"  {line['message']}", "dim")
+                else:
                     self.say(f"{line['level'].title()}: {line['message']}", "yellow")
         evaluated = max(
             (series.steps[-1] for name, series in view.series.items() if name.startswith("eval_")), default=-1

@@ -95,6 +95,18 @@ def test_wrong_requests_exit_2_without_a_traceback() -> None:
     assert {"what", "got", "do", "where"} == set(found["problems"][0])
 
 
+def test_what_was_decided_is_said_with_its_reason() -> None:
+    folder = new_run()
+    writer = begin(folder).writer("trainer")
+    writer.log("precision bf16 on cpu: it multiplies faster")
+    writer.log("there are few rows", "warning")
+    writer.close()
+    finish(folder)
+    shown = lepton("attach", folder.run).stderr
+    assert "  precision bf16 on cpu: it multiplies faster\n" in shown
+    assert "Warning: there are few rows\n" in shown
+
+
 @pytest.mark.parametrize(("status", "code"), [("succeeded", 0), ("failed", 1), ("cancelled", 130)])
 def test_attach_follows_to_the_end_and_exits_by_it(status: str, code: int) -> None:
     folder = new_run()
