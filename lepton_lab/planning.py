@@ -76,7 +76,7 @@ def prepare(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Recip
 def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recipe, list[Problem]]:
     """The recipe made ready, as far as it can be, and what is wrong with it. It may lack its main fields."""
     problems: list[Problem] = []
-    recipe = _choose_cluster(recipe, problems)
+    recipe = _place_output(_choose_cluster(recipe, problems), problems)
     if recipe.kind in TRAINING_KINDS:
         recipe = _examine_train(recipe, namespace, problems)
     else:
@@ -88,7 +88,6 @@ def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recip
 
 def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems: list[Problem]) -> Recipe:
     from . import data
-    from .work.outputs import check_output_dir
     from .work.training.wishes import check_trackers, check_wishes
 
     tasks: list[Task] = []
@@ -113,15 +112,11 @@ def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems
         problems += check_wishes(recipe, task, problem_type)
     if recipe.kind == "sweep":
         recipe = _examine_search(recipe, task, problem_type, problems)
-    update: dict[str, Any] = {}
-    if recipe.output_dir:
-        update["output_dir"] = str(Path(recipe.output_dir).expanduser().absolute())
-        problems += check_output_dir(Path(update["output_dir"]))
     if recipe.train.resume_from_checkpoint:
         checkpoint = Path(recipe.train.resume_from_checkpoint).expanduser().absolute()
-        update["train"] = recipe.train.model_copy(update={"resume_from_checkpoint": str(checkpoint)})
+        train = recipe.train.model_copy(update={"resume_from_checkpoint": str(checkpoint)})
+        recipe = recipe.model_copy(update={"train": train})
         problems += _check_checkpoint(checkpoint)
-    recipe = recipe.model_copy(update=update)
     problems += _check_space(recipe)
     return recipe
 
@@ -242,6 +237,17 @@ def _check_data(recipe: Recipe, task: Any, model_is_fine: bool, found: list[Spli
     folder = local_model_dir(str(recipe.model)) if model_is_fine else None
     if task.generates and folder is not None:
         data.check_masks(splits, folder, recipe.data.max_length or 512, recipe.train.completion_only_loss)
+
+
+def _place_output(recipe: Recipe, problems: list[Problem]) -> Recipe:
+    """``recipe`` with its output folder as an absolute path: the work is done in another folder."""
+    from .work.outputs import check_output_dir
+
+    if not recipe.output_dir:
+        return recipe
+    path = Path(recipe.output_dir).expanduser().absolute()
+    problems += check_output_dir(path)
+    return recipe.model_copy(update={"output_dir": str(path)})
 
 
 def _check_checkpoint(checkpoint: Path) -> list[Problem]:

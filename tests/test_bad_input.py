@@ -178,6 +178,9 @@ CASES = [
     Case("output folder is a file", f"{FINE} --output-dir good.csv", ("the output folder is not a folder",)),
     Case("output folder in a file", f"{FINE} --output-dir good.csv/model", ("cannot be made", "which is a file")),
     Case("output folder of no name", f"{FINE} --output-dir ''", ("output_dir must not be empty",)),
+    Case("output folder of a compilation in use", "compile fine --output-dir full", ("holds other files", "got notes.txt"), {"full/notes.txt": b"mine"}),
+    Case("processes for a compilation", "compile fine --processes 2", ("compile has no option --processes", "It belongs to train and sweep")),
+    Case("step size for a measurement", "benchmark fine --lr 1", ("benchmark has no option --lr", "It belongs to train and sweep")),
     # Recipes in YAML
     Case("missing recipe", "train -f gone.yaml", ("no such recipe file", "Check --file")),
     Case("not YAML", "train -f a.yaml", ("the recipe is not YAML", "in line 2", "Mend it there"), {"a.yaml": b"task: [a\n"}),
@@ -188,6 +191,11 @@ CASES = [
         "field named twice", f"{FINE} -f a.yaml", ("train.learning_rate is given twice", "Leave one of them out"),
         {"a.yaml": b"train: {learning_rate: 0.1}\nlr: 0.2\n"},
     ),
+    Case(
+        "output folder for a measurement", "benchmark fine -f a.yaml", ("output_dir means nothing to a benchmark recipe", "It belongs to train, compile and sweep"),
+        {"a.yaml": b"output_dir: x\n"},
+    ),
+    Case("machines for a compilation", "compile fine --set resources.workers=2", ("resources.workers means nothing to a compile recipe", "It belongs to train and sweep")),
     # Runs
     Case("no such run", "show 2001", ("there is no such run", "'2001'", "See: lepton runs")),
     Case("run of no name", "attach ''", ("there is no such run",)),

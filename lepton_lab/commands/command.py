@@ -86,11 +86,19 @@ class LeptonCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            names = [name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
-            raise WrongWord(unknown("option", error.option_name, names), ctx, error.option_name) from None
+            raise WrongWord(self._unknown_option(error.option_name, ctx), ctx, error.option_name) from None
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise
+
+    def _unknown_option(self, word: str, ctx: click.Context) -> Problem:
+        from ..recipe import kinds_with, one_of
+
+        owners = kinds_with(words_alike(word.lstrip("-")))
+        if owners:
+            return Problem(f"{ctx.command_path} has no option {word}", do=f"It belongs to {one_of(owners, 'and')}.")
+        names = [name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
+        return unknown("option", word, names)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Usage, purpose, examples, options."""

@@ -5,7 +5,7 @@ from .compile import CompileConfig
 from .data import DataConfig
 from .dimensions import Dimension, dimensions_of, grid_of, read_search, with_values
 from .flags import Flag, flags
-from .naming import nearest, one_of
+from .naming import kinds_with, nearest, one_of
 from .parse import build_recipe, recipe_from_yaml, validate_recipe
 from .peft import PeftConfig
 from .recipe import SECTIONS_BY_KIND, TRAINING_KINDS, Kind, Recipe
@@ -31,6 +31,7 @@ __all__ = [
     "dimensions_of",
     "flags",
     "grid_of",
+    "kinds_with",
     "nearest",
     "one_of",
     "read_search",

@@ -20,7 +20,7 @@ _TOP_FIELDS = {
     "train": ("task", "model", "name", "tags", "notes", "seed", "output_dir"),
     "sweep": ("task", "model", "name", "tags", "notes", "seed", "output_dir"),
     "compile": ("name", "tags", "notes", "output_dir"),
-    "benchmark": ("name", "tags", "notes", "output_dir"),
+    "benchmark": ("name", "tags", "notes"),
 }
 
 
@@ -44,6 +44,8 @@ class Flag:
     """What a number must keep to, as in ``≥ 1``."""
     is_whole: bool = False
     """Whether commas are part of each of many values."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of recipe that use it; empty: all that have its section."""
 
     @property
     def section(self) -> str:
@@ -64,7 +66,14 @@ def flags(kind: str) -> tuple[Flag, ...]:
         model = Recipe.model_fields[section].annotation
         if isinstance(model, type) and issubclass(model, Section):
             rest += section_flags(model, f"{section}.")
-    return tuple(top + rest)
+    return tuple(flag for flag in top + rest if not flag.kinds or kind in flag.kinds)
+
+
+def flag_of(path: str) -> Flag:
+    """The field at a dotted path as an option."""
+    section, _, name = path.rpartition(".")
+    model: Any = Recipe.model_fields[section].annotation if section else Recipe
+    return _flag(path, model.model_fields[name])
 
 
 def section_flags(model: type[Section], prefix: str = "") -> tuple[Flag, ...]:
@@ -98,6 +107,7 @@ def _flag(path: str, field: FieldInfo) -> Flag:
         advanced=bool(extra.get("advanced")),
         bounds=_bounds(field),
         is_whole=bool(extra.get("whole")),
+        kinds=tuple(typing.cast("list[str]", extra.get("kinds") or [])),
     )
 
 

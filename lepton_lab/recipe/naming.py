@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import Problem
-from .flags import every_path, flags
+from .flags import every_path, flag_of, flags
 from .option import short
-from .recipe import SECTIONS_BY_KIND, TRAINING_KINDS, Recipe
+from .recipe import SECTIONS_BY_KIND, TRAINING_KINDS
 
 _SECTIONS = tuple(dict.fromkeys(name for names in SECTIONS_BY_KIND.values() for name in names))
 
@@ -20,10 +20,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
-def one_of(words: Iterable[str]) -> str:
+def one_of(words: Iterable[str], between: str = "or") -> str:
     """``a, b or c``."""
     *first, last = words
-    return f"{', '.join(first)} or {last}" if first else last
+    return f"{', '.join(first)} {between} {last}" if first else last
+
+
+def kinds_with(name: str) -> list[str]:
+    """The kinds of recipe that have an option of this name, as typed without dashes in front."""
+    return [kind for kind in SECTIONS_BY_KIND if any(name in flag.names for flag in flags(kind))]
 
 
 def unknown_option(name: str, known: Iterable[str]) -> Problem:
@@ -83,15 +88,16 @@ def _each(values: Mapping[str, Any], names: Container[str], problems: list[Probl
 
 def _out_of_place(kind: str, path: str, value: Any) -> Problem | None:
     """A problem where a recipe of this kind makes no use of the field."""
-    section, _, name = path.rpartition(".")
+    section = path.rpartition(".")[0]
     if path == "kind" and value != kind:
         do = f"Use: lepton {value}" if value in SECTIONS_BY_KIND else "Leave it out."
         return Problem(f"this is a {kind} recipe", f"kind: {short(value)}", do, where=path)
     if path == "parent" and kind in TRAINING_KINDS and value is not None:
         return Problem(f"a {kind} recipe has no parent run", short(value), "Leave it out.", where=path)
-    if section and section not in SECTIONS_BY_KIND[kind]:
-        default = getattr(Recipe.model_fields[section].get_default(), name)
-        if value is not None and value != default:
-            users = " and ".join(each for each, sections in SECTIONS_BY_KIND.items() if section in sections)
-            return Problem(f"{path} means nothing to a {kind} recipe", short(value), f"It belongs to {users}.", path)
+    flag = flag_of(path)
+    users = [each for each, sections in SECTIONS_BY_KIND.items() if not section or section in sections]
+    users = [each for each in users if not flag.kinds or each in flag.kinds]
+    if kind not in users and value is not None and value != flag.default:
+        do = f"It belongs to {one_of(users, 'and')}."
+        return Problem(f"{path} means nothing to a {kind} recipe", short(value), do, path)
     return None

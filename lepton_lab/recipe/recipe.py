@@ -45,7 +45,9 @@ class Recipe(Section):
     tags: list[str] = option([], "Words to group runs by.")
     notes: str = option("", "Free text kept with the run.")
     seed: int = option(42, "Seed of splits, shuffling and initial weights.", ge=0)
-    output_dir: str | None = option(None, "Also put the finished model into this folder.")
+    output_dir: str | None = option(
+        None, "Also put the finished model into this folder.", kinds=("train", "sweep", "compile")
+    )
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     peft: PeftConfig = PeftConfig()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .option import option
 from .section import Section
 
+_TRAINING = ("train", "sweep")
+
 
 class ResourcesConfig(Section):
     """Place, cores and patience of a run."""
@@ -19,10 +21,18 @@ class ResourcesConfig(Section):
     )
     cpus: int | None = option(None, "Cores (threads) of the run. Default: all that the worker has.", ge=1)
     processes: int = option(
-        1, "Processes that train the model together on one machine, such as one a GPU. Each takes a whole batch.", ge=1
+        1,
+        "Processes that train the model together on one machine, such as one a GPU. Each takes a whole batch.",
+        ge=1,
+        kinds=_TRAINING,
     )
     workers: int = option(
-        1, "Machines that train the model together, with --processes each.", flag="machines", ge=1, advanced=True
+        1,
+        "Machines that train the model together, with --processes each.",
+        flag="machines",
+        ge=1,
+        advanced=True,
+        kinds=_TRAINING,
     )
     grace_seconds: float = option(30.0, "Time a cancelled run has to save before it is killed.", ge=0, advanced=True)
     orphan_grace_seconds: float = option(
