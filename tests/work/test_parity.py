@@ -10,6 +10,7 @@ import pytest
 
 from lepton_lab.registry import load_task
 from lepton_lab.work.evaluation.paired import (
+    FEWEST_ROWS,
     bootstrap_mean_bounds,
     bootstrap_metric_bounds,
     paired_share_bounds,
@@ -117,6 +118,35 @@ def test_bootstrap_bounds_cover_what_they_promise() -> None:
     low, high = bootstrap_metric_bounds(lambda numbers: float(values[numbers].mean()), 200, resamples=2000)
     half = 1.645 * values.std() / math.sqrt(200)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.03)
+
+
+@pytest.mark.parametrize("rows", [FEWEST_ROWS, 8])
+def test_bootstrap_bounds_of_few_rows_cover_too(rows: int) -> None:
+    """Without Student's correction 10 % of these bounds are too low, not 5 %."""
+    random = np.random.default_rng(1)
+    too_low = {"mean": 0, "metric": 0}
+    for number in range(400):
+        drops = random.normal(0, 1, rows)
+        too_low["mean"] += bootstrap_mean_bounds(drops, resamples=500, seed=number)[1] < 0
+        found = bootstrap_metric_bounds(lambda chosen, drops=drops: float(drops[chosen].mean()), rows, seed=number)  # type: ignore[misc]
+        too_low["metric"] += found[1] < 0
+    assert max(too_low.values()) / 400 < 0.075, too_low
+
+
+def test_a_handful_of_rows_proves_nothing_of_a_loss() -> None:
+    task, spec = load_task("text-generation"), ModelSpec("text-generation")
+    labels = [[-100, 3, 4]] * 4
+    losses = [np.asarray([0.0, 1.0, 1.0])] * 4
+
+    def of(values: list[np.ndarray]) -> Scored:
+        nothing = [np.zeros(3, dtype=np.int64)] * len(values)
+        return Scored(values, nothing, nothing, labels, task.metrics(values, labels, spec), None)
+
+    gate = ParityGate(0.5)
+    verdict = gate.judge(of(losses), of([row * 1.0001 for row in losses]), task, spec, "bf16")
+    assert (verdict.verdict, verdict.bound_points) == ("undecided", None)
+    assert "4 rows prove nothing" in verdict.reason
+    assert gate.judge(of(losses), of(losses), task, spec, "fp32").verdict == "pass"
 
 
 def test_the_same_model_in_fp32_is_lossless_on_any_number_of_rows() -> None:
