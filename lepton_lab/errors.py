@@ -17,6 +17,7 @@
     └── Fenced                      exit 1    HTTP 409   another attempt holds the lease
 
 A :class:`RequestError` carries every :class:`Problem` found, not the first one.
+No text of an error shows a token or a password, though what was asked may hold one.
 Front ends show ``str(error)`` and use :attr:`LeptonError.exit_code` and
 :attr:`LeptonError.http_status`; they never show a traceback for a RequestError.
 """
@@ -26,6 +27,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+from .redaction import redact
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -50,11 +53,11 @@ class Problem:
         text += "."
         if self.do:
             text += " " + self.do
-        return text
+        return redact(text)
 
     def to_dict(self) -> dict[str, str]:
         """The fields as a JSON object."""
-        return asdict(self)
+        return {name: redact(text) for name, text in asdict(self).items()}
 
 
 class LeptonError(Exception):
@@ -64,7 +67,7 @@ class LeptonError(Exception):
     http_status = 500
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in self.args)
+        return redact(" ".join(str(part) for part in self.args))
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in a cell: the message, without the way to it."""

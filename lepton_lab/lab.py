@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import places, promotion, session
 from .errors import LeptonError, Problem, RequestError, RunCancelled, RunFailed
-from .planning import pending_of, plan, prepare, question_of, read_recipe
 from .promotion import list_models
-from .recipe import TRAINING_KINDS, Recipe
 from .record import (
     ENDED,
     AliasMove,
@@ -41,6 +39,7 @@ from .record import (
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from .recipe import Recipe
     from .work.predictor import Predictor
 
 __all__ = [
@@ -196,7 +195,7 @@ class Run:
         It is the same run, with one more attempt; its curves continue. Raises :class:`RequestError`
         for a run that goes on or has succeeded, and :class:`ClusterError`.
         """
-        from . import dispatch, tracking
+        from . import dispatch, planning, tracking
 
         if places.store_url():
             # What the store says of an end is never taken back.
@@ -212,7 +211,7 @@ class Run:
             raise RequestError(Problem("only a run that failed, was cancelled or lost can be resumed", got, do))
         recipe = self.recipe
         after = _unfinished_before(recipe)
-        dispatch.check_readiness(recipe, question_of(recipe))
+        dispatch.check_readiness(recipe, planning.question_of(recipe))
         dispatch.hand_over_again(self.folder, recipe, dispatch.collect_environment(), after)
         tracking.follow_resumed(self.id)
         return self
@@ -240,12 +239,29 @@ def failure_text(view: RunView) -> str:
     return f"Run {view.run} {view.status}: {text}\nSee: lepton show {view.run}"
 
 
+def plan(
+    kind: str,
+    options: Mapping[str, Any],
+    namespace: Mapping[str, Any] | None = None,
+    yaml_text: str | None = None,
+) -> Recipe:
+    """A checked recipe; see :func:`lepton_lab.planning.plan`."""
+    from . import planning
+
+    return planning.plan(kind, options, namespace, yaml_text)
+
+
 def submit(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Run:
     """Check ``recipe``, write its run folder and hand it to the cluster. Returns at once.
 
     Raises :class:`RequestError` (nothing was left behind) or :class:`ClusterError`.
     """
-    run = start(prepare(recipe, namespace))
+    from . import planning
+    from .data import frames_of_request
+    from .recipe import TRAINING_KINDS
+
+    with frames_of_request():
+        run = start(planning.prepare(recipe, namespace))
     if run.kind in TRAINING_KINDS:
         session.remember(run.id)
     return run
@@ -256,10 +272,10 @@ def start(recipe: Recipe, parent: str | None = None, **details: Any) -> Run:
 
     ``parent`` is the sweep that it is a trial of; ``details`` are kept in its header. Raises as :func:`submit`.
     """
-    from . import dispatch, tracking
+    from . import dispatch, planning, tracking
 
     after = _unfinished_before(recipe)
-    dispatch.check_readiness(recipe, question_of(recipe))
+    dispatch.check_readiness(recipe, planning.question_of(recipe))
     folder = RunFolder.create(recipe, {"pid": os.getpid(), "cwd": os.getcwd(), **details}, parent)
     try:
         if places.store_url():
@@ -290,8 +306,10 @@ def train(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -
 
     ``dataset`` may be a data frame. Returns at once unless ``wait``; then raises if the run failed.
     """
+    from . import planning
+
     options, namespace = _name_frames(options)
-    plan_of_run = recipe if recipe is not None else read_recipe("train", options, namespace)
+    plan_of_run = recipe if recipe is not None else planning.read_recipe("train", options, namespace)
     return _started(submit(plan_of_run, namespace), wait)
 
 
@@ -301,19 +319,25 @@ def sweep(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -
     Options are those of :func:`train` and of the recipe's section ``sweep``. Each trial is a run of its own
     (:meth:`Run.children`); the sweep answers with the model of its best one.
     """
+    from . import planning
+
     options, namespace = _name_frames(options)
-    plan_of_run = recipe if recipe is not None else read_recipe("sweep", options, namespace)
+    plan_of_run = recipe if recipe is not None else planning.read_recipe("sweep", options, namespace)
     return _started(submit(plan_of_run, namespace), wait)
 
 
 def compile(run: Run | str = "last", *, wait: bool = False, **options: Any) -> Run:
     """Make a trained model fast, and prove that it answers the same. Queues behind the training."""
-    return _started(submit(read_recipe("compile", {**options, "parent": _id(run)})), wait)
+    from . import planning
+
+    return _started(submit(planning.read_recipe("compile", {**options, "parent": _id(run)})), wait)
 
 
 def benchmark(run: Run | str = "last", *, wait: bool = False, **options: Any) -> Run:
     """Measure latency, throughput and memory of a model. Queues behind training and compilation."""
-    return _started(submit(read_recipe("benchmark", {**options, "parent": _id(run)})), wait)
+    from . import planning
+
+    return _started(submit(planning.read_recipe("benchmark", {**options, "parent": _id(run)})), wait)
 
 
 def resume(run: Run | str = "last", *, wait: bool = False) -> Run:
@@ -339,6 +363,8 @@ def clone_recipe(
     run: Run, options: Mapping[str, Any], namespace: Mapping[str, Any] | None = None, from_checkpoint: bool = False
 ) -> Recipe:
     """The recipe of :func:`clone`. Raises :class:`RequestError`."""
+    from . import planning
+
     if from_checkpoint:
         found = last_complete(run.folder)
         if found is None:
@@ -346,7 +372,7 @@ def clone_recipe(
             raise RequestError(Problem("a clone goes on from a complete checkpoint", f"none of run {run.id}", do))
         options = {"resume_from_checkpoint": str(found), **options}
     yaml_text = (run.folder.path / "recipe.yaml").read_text(encoding="utf-8")
-    return read_recipe(run.kind, options, namespace, yaml_text)
+    return planning.read_recipe(run.kind, options, namespace, yaml_text)
 
 
 def predict(run: Run | str, inputs: Any) -> Any:
@@ -366,9 +392,11 @@ def load(run: Run | str = "last") -> Predictor:
 
     A benchmark run stands for the run that it measured.
     """
+    from . import planning
+
     found = model_run(attach(run))
     found.wait().raise_for_status()
-    for folder in pending_of(found.folder):
+    for folder in planning.pending_of(found.folder):
         Run(folder).wait()
     compiled = _newest_compiled(found)
     _bring(RunFolder(found.folder.path.with_name(compiled)) if compiled else found.folder)
@@ -482,12 +510,14 @@ def _name_frames(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
 def _unfinished_before(recipe: Recipe) -> list[str]:
     """Runs that must end before this one starts."""
+    from . import planning
+
     if not recipe.parent:
         return []
     parent = resolve_run(recipe.parent)
     waiting = [parent] if parent.final() is None else []
     if recipe.kind == "benchmark":
-        waiting += pending_of(parent)
+        waiting += planning.pending_of(parent)
     return [folder.run for folder in waiting]
 
 

@@ -54,6 +54,8 @@ def read_recipe(
 
     One that breaks the schema is refused together with all that :func:`prepare` would refuse.
     """
+    from .data import frames_of_request
+
     try:
         return build_recipe(kind, options) if yaml_text is None else recipe_from_yaml(yaml_text, options, kind)
     except RecipeError as error:
@@ -61,16 +63,20 @@ def read_recipe(
             raise
         problems = list(error.problems)
         rest = error.rest
-    _collect(problems, lambda: problems.extend(_examine(rest, namespace)[1]))
-    raise RecipeError(*problems)
+    with frames_of_request():
+        _collect(problems, lambda: problems.extend(_examine(rest, namespace)[1]))
+        raise RecipeError(*problems)
 
 
 def prepare(recipe: Recipe, namespace: Mapping[str, Any] | None = None) -> Recipe:
     """``recipe`` with names resolved and defaults filled in, after every check that needs no torch."""
-    ready, problems = _examine(recipe, namespace)
-    if problems:
-        raise RequestError(*problems)
-    return ready
+    from .data import frames_of_request
+
+    with frames_of_request():
+        ready, problems = _examine(recipe, namespace)
+        if problems:
+            raise RequestError(*problems)
+        return ready
 
 
 def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recipe, list[Problem]]:
@@ -88,6 +94,7 @@ def _examine(recipe: Recipe, namespace: Mapping[str, Any] | None) -> tuple[Recip
 
 def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems: list[Problem]) -> Recipe:
     from . import data
+    from .work.training.versions import check_transformers
     from .work.training.wishes import check_trackers, check_wishes
 
     tasks: list[Task] = []
@@ -106,7 +113,7 @@ def _examine_train(recipe: Recipe, namespace: Mapping[str, Any] | None, problems
     if task is not None and "dataset" in words and len(resolved) == len(words):
         _collect(problems, lambda: _check_data(recipe, task, model_is_fine, splits))
     if recipe.resources.cluster == "local":  # what another place has is found out there
-        problems += check_trackers(recipe)
+        problems += [*check_trackers(recipe), *check_transformers()]
     problem_type = splits[0].problem_type if splits else None
     if task is not None:
         problems += check_wishes(recipe, task, problem_type)

@@ -21,10 +21,14 @@ _PHRASES = ("API_KEY", "ACCESS_KEY", "ACCOUNT_KEY", "STORAGE_KEY", "PRIVATE_KEY"
 _SAY_WHERE = ("_FILE", "_PATH", "_DIR", "_FILENAME", "GOOGLE_APPLICATION_CREDENTIALS", "AWS_ACCESS_KEY_ID")
 _SHORTEST = 8  # a shorter value stands in texts by chance
 
+# Who is alone before the @ of these is a token; ssh://USER@HOST and abfs://CONTAINER@ACCOUNT hold no secret.
+_TOKEN_SCHEMES = r"(?<![a-z])(?:https?|wss?|ftps?|tcp|tls|ucx|s3a?|gs|gcs|databricks)"
+
 _SHAPES = {
     what: re.compile(shape)
     for what, shape in {
         "a password in a URL": r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@)",
+        "a token in a URL": rf"(?i)(?P<kept>{_TOKEN_SCHEMES}://)[^\s/@:'\"]+(?=@)",
         "a key in a URL": r"(?i)(?<=[?&])(?P<kept>(?:sig|signature|token|access_token|api_key|apikey|password"
         r"|x-amz-(?:signature|credential|security-token))=)[^\s&'\"]+",
         "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}",
@@ -36,7 +40,10 @@ _SHAPES = {
         "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     }.items()
 }
-_URL_PASSWORD = re.compile(r"://[^\s/@:]*:([^\s/@]+)@")
+_IN_URL = (
+    re.compile(rf"://[^\s/@:]*:([^\s/@]{{{_SHORTEST},}})@"),
+    re.compile(rf"(?i){_TOKEN_SCHEMES}://([^\s/@:]{{16,}})@"),  # a shorter one may be a name, which texts hold
+)
 
 _remembered: set[str] = set()
 _seen: int | None = None
@@ -57,7 +64,7 @@ def secrets_of(environment: Mapping[str, str]) -> set[str]:
     for name, value in environment.items():
         if is_secret_name(name) and len(value.strip()) >= _SHORTEST:
             found.add(value.strip())
-        found.update(each for each in _URL_PASSWORD.findall(value) if len(each) >= _SHORTEST)
+        found.update(each for shape in _IN_URL for each in shape.findall(value))
     return found
 
 

@@ -7,7 +7,6 @@ A third party adds one through the entry-point groups ``lepton_lab.tasks``,
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from .errors import Problem, RecipeError
@@ -82,6 +81,8 @@ def load_provider(name: str) -> Provider:
 
 
 def _known(built_in: dict[str, str], group: str) -> dict[str, str]:
+    from importlib.metadata import entry_points
+
     others = {point.name: point.value for point in entry_points(group=group)}
     return {**built_in, **{name: value for name, value in others.items() if name not in built_in}}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
-
 from . import places
 from .errors import Problem, RunNotFound
 from .record import RunFolder, find_run, newest_training
@@ -49,6 +47,8 @@ def resolve_run(word: str) -> RunFolder:
 
 def _shell_file() -> Path:
     """One file a shell; its start time tells it from an earlier process of the same number."""
+    import psutil  # not by who asks for a run by name
+
     parent = os.getppid()
     try:
         started = int(psutil.Process(parent).create_time())

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import lepton_lab
-from lepton_lab import lab, samples
+from lepton_lab import lab, planning, samples
 from lepton_lab.commands.records import headline
 from lepton_lab.errors import RequestError
 from lepton_lab.recipe import Recipe
@@ -27,7 +27,7 @@ def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[
     found: list[Recipe] = []
 
     def stop(recipe: Recipe, namespace: Any = None) -> None:
-        found.append(lab.prepare(recipe, namespace))
+        found.append(planning.prepare(recipe, namespace))
         raise _Stop
 
     monkeypatch.setenv("LEPTON_HOME", str(tmp_path / "home"))

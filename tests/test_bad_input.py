@@ -495,6 +495,8 @@ def shell() -> InteractiveShell:
             "Did you mean var:reviews?",
         ),
         ("%lepton train --task text-classification --model m/bert --dataset empty", 1, "the data frame empty is empty"),
+        ("%lepton train --task text-classification --model m/bert --dataset reviews --lr -1", 2, "must be"),
+        ("%lepton train --task text-classification --model m/bare --dataset var:reviews", 2, "config.json"),
         ("%%lepton train --lr -1\ntask: text-classification\nmodel: m/bare\ndataset: gone.csv", 3, "3 problems"),
     ],
 )
@@ -509,3 +511,4 @@ def test_a_cell_raises(
     assert len(error.problems) == count
     assert says in str(error)
     assert runs(tmp_path) == []
+    assert not any((tmp_path / "home" / "data").glob("*"))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import lepton_lab
 
 HEAVY = ("torch", "transformers", "dask", "distributed", "plotly", "pandas", "pyarrow")
+SLOW = (*HEAVY, "asyncio", "cryptography", "fsspec", "IPython", "numpy", "psutil", "pydantic", "rich", "yaml")
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+def run(code: str, environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -32,6 +35,14 @@ def test_start_up_loads_nothing_heavy(start: str) -> None:
         f"print(sorted(set({HEAVY!r}) & set(sys.modules) - before))"
     )
     assert run(code) == "[]"
+
+
+@pytest.mark.parametrize("words", [["runs", "--json"], ["runs"], ["--version"], ["models"]])
+def test_a_look_at_the_record_does_not_wait_for_imports(words: list[str], tmp_path: Path) -> None:
+    """What these need of their half second is Python, click and the index."""
+    code = f"import sys\nfrom lepton_lab.cli import main\nmain({words!r})\nprint('\\n', sorted(set({SLOW!r}) & set(sys.modules)))"
+    environment = {**os.environ, "LEPTON_HOME": str(tmp_path / "home"), "LEPTON_STATE_DIR": str(tmp_path / "state")}
+    assert run(code, environment).splitlines()[-1].strip() == "[]"
 
 
 def test_public_names() -> None:

@@ -9,7 +9,7 @@ import click
 from .choosing import UseGroup
 from .command import LeptonCommand, LeptonGroup, json_option, option
 from .records import when
-from .results import Column, Facts, Rows, Text, pairs_text, seconds_text
+from .results import Column, Facts, Rows, Text, pairs_text, seconds_text, table_text
 from .values import ClusterValue
 
 
@@ -116,13 +116,27 @@ def _cost(word: str) -> dict[str, Any]:
 
 
 def _facts(values: dict[str, Any], as_json: bool) -> Facts:
-    shown = {name.replace("_", " "): _said(name, value) for name, value in values.items()}
-    return Facts(values, pairs_text(shown.items()), as_json=as_json)
+    workers = values.get("workers") or []
+    shown = {name.replace("_", " "): _said(name, value) for name, value in values.items() if name != "workers"}
+    text = pairs_text(shown.items())
+    return Facts(values, f"{text}\n\n{_workers_text(workers)}" if workers else text, as_json=as_json)
+
+
+def _workers_text(workers: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            each["address"],
+            each["host"],
+            ", ".join(each["devices"]),
+            *(each["versions"].get(name, "") for name in ("python", "torch", "transformers")),
+            "shared" if each["shares_home"] else "its own",
+        ]
+        for each in workers
+    ]
+    return table_text(["worker", "host", "devices", "python", "torch", "transformers", "disk"], rows)
 
 
 def _said(name: str, value: Any) -> str:
-    if name == "workers" and isinstance(value, list):
-        return ", ".join(f"{each['host']} ({', '.join(each['devices'])})" for each in value)
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, dict):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -134,6 +135,39 @@ class LeptonCommand(click.Command):
         if folded:
             formatter.write_paragraph()
             formatter.write_text(f"{folded} options for rare cases are folded away: {ctx.command_path} --help-all")
+
+
+class LazyCommands(MutableMapping[str, click.Command]):
+    """Commands by name, each imported when it is first asked for: most command lines need one of them."""
+
+    def __init__(self, package: str, modules: Mapping[str, str]) -> None:
+        """``modules``: which module of ``package`` has the command as an attribute of its own name."""
+        self._package = package
+        self._modules = dict(modules)
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            module = importlib.import_module(f"{self._package}.{self._modules[name]}")
+            self._loaded[name] = getattr(module, name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+        self._modules.setdefault(name, "")
+
+    def __delitem__(self, name: str) -> None:
+        del self._modules[name]
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
 
 
 class LeptonGroup(LeptonCommand, click.Group):

@@ -9,22 +9,7 @@ import click
 
 from .. import __version__
 from ..errors import Problem, RequestError
-from . import (
-    answers,
-    cluster,
-    doctor,
-    listings,
-    mlflow,
-    models,
-    plans,
-    prune,
-    records,
-    revival,
-    samples,
-    shells,
-    uninstall,
-)
-from .command import HelpAsked, LeptonGroup, WrongWord, option
+from .command import HelpAsked, LazyCommands, LeptonGroup, WrongWord, option
 from .results import Text
 from .seat import Seat, seat_of
 
@@ -68,35 +53,24 @@ cli = LeptonGroup(
         'lepton predict last "A fine film."',
     ],
     chapters=_CHAPTERS,
-    commands={
-        command.name or "": command
-        for command in (
-            plans.train,
-            plans.sweep,
-            plans.compile,
-            plans.benchmark,
-            answers.predict,
-            records.runs,
-            records.show,
-            records.events,
-            records.attach,
-            records.cancel,
-            revival.checkpoint,
-            revival.resume,
-            revival.clone,
-            models.models,
-            models.promote,
-            mlflow.mlflow,
-            doctor.doctor,
-            listings.tasks,
-            listings.backends,
-            samples.samples,
-            cluster.cluster,
-            prune.prune,
-            uninstall.uninstall,
-            shells.completion,
-        )
-    },
+    commands=LazyCommands(
+        __package__,
+        {
+            **dict.fromkeys(("train", "sweep", "compile", "benchmark"), "plans"),
+            "predict": "answers",
+            **dict.fromkeys(("runs", "show", "events", "attach", "cancel"), "records"),
+            **dict.fromkeys(("checkpoint", "resume", "clone"), "revival"),
+            **dict.fromkeys(("models", "promote"), "models"),
+            "mlflow": "mlflow",
+            "doctor": "doctor",
+            **dict.fromkeys(("tasks", "backends"), "listings"),
+            "samples": "samples",
+            "cluster": "cluster",
+            "prune": "prune",
+            "uninstall": "uninstall",
+            "completion": "shells",
+        },
+    ),
 )
 
 

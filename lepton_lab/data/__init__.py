@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .preflight import head, label_counts, report
     from .resolving import resolve_dataset
     from .splits import ProblemType, Splits
+    from .written import frames_of_request
 
 __all__ = [
     "ColumnNeed",
@@ -24,6 +25,7 @@ __all__ = [
     "Splits",
     "check_masks",
     "frames",
+    "frames_of_request",
     "head",
     "label_counts",
     "load_splits",
@@ -39,6 +41,7 @@ _HOMES = {
     "preflight": ("head", "label_counts", "report"),
     "resolving": ("resolve_dataset",),
     "splits": ("ProblemType", "Splits"),
+    "written": ("frames_of_request",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

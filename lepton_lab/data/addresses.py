@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from .. import places
 from ..errors import MissingExtra, Problem
 from ..recipe import DataConfig
+from ..redaction import find_secret
 from .files import FORMATS, HEAD_BYTES, format_of, read_path
 from .notes import Notes
 from .raw import Raw
@@ -55,9 +56,10 @@ def check_address(word: str, where: str) -> Problem | None:
         do = f"Use {'://, '.join(_DRIVERS)}://, hub:NAME, or a file."
         return Problem("addresses of this kind are not read", word, do, where)
     parts = urlsplit(word)
-    if parts.password is not None:
+    if parts.password is not None or find_secret(f"{scheme}://{parts.netloc}"):
         do = "Leave it out: credentials come from the environment (AWS_…, GOOGLE_…, AZURE_…) or the driver's own files."
-        return Problem("the address holds a password, which would be kept with the run", f"{scheme}://…", do, where)
+        what = "the address holds a password or token, which would be kept with the run"
+        return Problem(what, f"{scheme}://…", do, where)
     if _SECRET.search(parts.query):
         do = "Use the address without it, for example s3:// with credentials from the environment."
         return Problem(

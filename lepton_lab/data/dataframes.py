@@ -1,7 +1,11 @@
-"""Data frames of a notebook: finding them, and writing them down once."""
+"""Data frames of a notebook: finding them, and writing them down once, by digest.
+
+A request that is refused leaves none behind: see :mod:`.written`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -20,6 +24,7 @@ from .hub import table_of
 from .notes import Notes
 from .split_names import map_splits
 from .tabling import array_of, clean_header, plain_table, table_of_rows
+from .written import note_written
 
 _FRAMES = {
     ("pandas", "DataFrame"),
@@ -51,8 +56,8 @@ def is_rows(value: Any) -> bool:
 def write_frame(name: str, value: Any) -> Path:
     """``value`` as Parquet under :func:`places.data_dir`, named by its digest; the path of the file.
 
-    A set of splits becomes a folder with one file each. The same rows are written once: whoever
-    finishes first wins, and nobody sees half a file. Raises :class:`DataError`.
+    A set of splits becomes a folder with one file each. The same rows are written once, and nobody
+    sees half a file. Raises :class:`DataError`.
     """
     notes = Notes()
     tables = _tables(name, value, notes)
@@ -75,19 +80,27 @@ def write_frame(name: str, value: Any) -> Path:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         stem = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:40] or 'frame'}-{digest.hexdigest()[:16]}"
         if len(tables) == 1:
-            target = place / f"{stem}.parquet"
-            os.replace(draft / f"{next(iter(tables))}.parquet", target)
-            return target
-        target = place / stem
-        if not target.exists():
-            try:
-                os.rename(draft, target)
-            except OSError:
-                if not target.exists():
-                    raise
-        return target
+            return _settle(draft / f"{next(iter(tables))}.parquet", place / f"{stem}.parquet")
+        return _settle(draft, place / stem)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _settle(draft: Path, target: Path) -> Path:
+    """Give a finished draft its name, unless the same rows have it already."""
+    made_ns = draft.stat().st_mtime_ns
+    try:
+        if draft.is_dir():
+            os.rename(draft, target)
+        else:
+            os.link(draft, target)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(target)
+            return target
+        os.replace(draft, target)  # a disk without links
+    note_written(target, made_ns)
+    return target
 
 
 def _tables(name: str, value: Any, notes: Notes) -> dict[str, pa.Table]:

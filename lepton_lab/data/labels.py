@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .cells import Cells, Column, as_strings, blank, kind_of, nulls, one_array, parse_lists
-from .notes import Notes, count_rows, name_values
+from .notes import Notes, count_rows, name_rows, name_values
 from .splits import ProblemType
 
 # More different fractions than this are a quantity, not classes.
 _MOST_FRACTION_CLASSES = 20
 # More different numbers or words than this, in over half of the rows, are hardly classes.
 _MOST_CLASSES_UNASKED = 50
+# Cells that look like a list are parsed so far, to see whether one is.
+_MOST_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def find_shape(column: Column, wanted: str, notes: Notes) -> LabelShape | None:
             column.where,
         )
         return None
+    if kind == "text" and wanted != "regression" and _tell_mixture(column, wanted, notes):
+        return LabelShape("single_label") if wanted == "single_label" else None
     if lists:
         return _shape_of_lists(column, wanted, notes)
     if wanted == "regression":
@@ -81,6 +85,28 @@ def find_shape(column: Column, wanted: str, notes: Notes) -> LabelShape | None:
     if kind == "float":
         return _shape_of_floats(column, wanted, notes)
     return _shape_of_classes(column, wanted, kind, notes)
+
+
+def _tell_mixture(column: Column, wanted: str, notes: Notes) -> bool:
+    """Whether some rows hold a list of labels and others a word, which is said."""
+    words = pc.utf8_trim_whitespace(as_strings(column.values))
+    looks = np.asarray(pc.fill_null(pc.starts_with(words, "["), False).to_numpy(zero_copy_only=False), dtype=bool)
+    plain = np.flatnonzero(~looks & ~blank(words, typed=column.typed))
+    if not len(plain):
+        return False
+    candidates = np.flatnonzero(looks)[:_MOST_LOOKED_AT].tolist()
+    lists = [row for row in candidates if parse_lists(words.slice(row, 1)) is not None]
+    if not lists:
+        return False
+    what = f"the labels in {column.name!r} are lists in some rows and single words in others"
+    seen, word = (words[rows[0]].as_py() for rows in (lists, plain.tolist()))
+    got = f"{seen} in {name_rows(lists)}, but {word!r} in {name_rows(plain.tolist())}"
+    if wanted == "single_label":
+        notes.warn(what, got, "Each list was read as a class of its own, as asked.", column.where)
+    else:
+        do = "Make every row a list such as ['sport', 'news'], or every row one word."
+        notes.error(what, got, do, column.where)
+    return True
 
 
 def _shape_of_lists(column: Column, wanted: str, notes: Notes) -> LabelShape | None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import __version__, places
-from ..errors import ClusterError
+from ..errors import ClusterError, Problem, RequestError
 from .endings import log_tail
 from .environment import base_environment, code_mark, collect_environment, select_environment
 from .processes import ProcessMark, kill_group
@@ -43,7 +43,7 @@ class AgentDoor:
     """Where the agent of one cluster is to be found, in the state folder of this host."""
 
     def __init__(self, cluster: str = LOCAL) -> None:
-        """Raises :class:`ClusterError` if the socket's path is too long for one."""
+        """Raises :class:`RequestError` if the socket's path is too long for one."""
         self.cluster = cluster
         key = cluster if cluster == LOCAL else hashlib.sha256(cluster.encode()).hexdigest()[:8]
         folder = places.state_dir()
@@ -55,10 +55,10 @@ class AgentDoor:
         """Locked as long as the agent lives."""
         self._lock = folder / f"agent-{key}.lock"
         if len(os.fsencode(self.control)) > _LONGEST_PATH:
-            raise ClusterError(
-                f"LEPTON_STATE_DIR must be a short path, because sockets are in it, got {places.state_root()}. "
-                "Set LEPTON_STATE_DIR to a folder near the root, such as ~/.lepton-state."
-            )
+            longest = _LONGEST_PATH - len(os.fsencode(self.control)) + len(os.fsencode(places.state_root()))
+            what = f"LEPTON_STATE_DIR must be a path of at most {longest} bytes, because sockets are in it"
+            got = f"{len(os.fsencode(places.state_root()))}: {places.state_root()}"
+            raise RequestError(Problem(what, got, "Set it to a folder near the root, such as ~/.lepton-state."))
 
     def __str__(self) -> str:
         return "The local cluster" if self.cluster == LOCAL else f"Cluster {self.cluster}"

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterable
 
 from ..record import RunFolder, read_json
-from .door import AgentDoor, spare_wanted
-from .environment import collect_environment
 
 _PAUSE_SECONDS = 10.0
 _woken: dict[str, float] = {}
@@ -39,6 +37,9 @@ def wake_all(folders: Iterable[RunFolder]) -> list[str]:
 
 
 def _start_unless_there(cluster: str) -> None:
+    from .door import AgentDoor, spare_wanted
+    from .environment import collect_environment
+
     door = AgentDoor(cluster)
     now = time.monotonic()
     # One that was started a moment ago is not to be heard yet.

@@ -128,3 +128,34 @@ def test_certificates_are_for_this_user_only(place: Path) -> None:
     assert "dask scheduler --protocol tls" in text
     with pytest.raises(RequestError, match="not empty"):
         lepton("certificates", str(place / "tls"))
+
+
+def test_status_shows_workers_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"python": "3.11.9", "torch": "2.9.0", "transformers": "5.23.0", "peft": "0.18.0"}
+    workers = [
+        {"address": f"tcp://10.0.0.{number}:40001", "host": f"gpu{number}", "devices": ["cuda:0", "cuda:1"][:number],
+         "versions": versions, "shares_home": number == 1}
+        for number in (1, 2)
+    ]  # fmt: skip
+    status = {"cluster": "running", "workers": workers, "running": ["abcd1234"]}
+    monkeypatch.setattr("lepton_lab.dispatch.cluster_status", lambda word: status)
+    told = lepton("status")
+    assert told.text().splitlines()[-3:] == [
+        "worker                host  devices         python  torch  transformers  disk",
+        "tcp://10.0.0.1:40001  gpu1  cuda:0          3.11.9  2.9.0  5.23.0        shared",
+        "tcp://10.0.0.2:40001  gpu2  cuda:0, cuda:1  3.11.9  2.9.0  5.23.0        its own",
+    ]
+    assert told.plain() == status
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["tcp://{}@scheduler:8786", "tls://me:{}@scheduler:8786", "address:tcp://{}@x:1"],
+    ids=["tcp", "tls", "word"],  # short: there are sockets below the test's folder
+)
+def test_tokens(word: str) -> None:
+    for command in ("status", "render", "use"):
+        with pytest.raises(RequestError, match="must hold no secret") as caught:
+            lepton(command, word.format("planted-token-0123456789"))
+        assert "planted" not in str(caught.value)
+    assert not clusters_file().exists()

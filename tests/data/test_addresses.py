@@ -81,6 +81,8 @@ def test_what_is_not_there_is_said(web: tuple[str, Path], path: str, words: str)
         ("s3://me:secret@bucket/a.csv", "holds a password"),
         ("https://h.org/a.csv?X-Amz-Signature=abc", "signature or token"),
         ("https://h.org/a.csv?se=1&sig=abc", "signature or token"),
+        ("https://secret@h.org/a.csv", "holds a password or token"),
+        ("s3://secret@bucket/a.csv", "holds a password or token"),
         ("s3:///a.csv", "no host or bucket"),
         ("ftp://h.org/a.csv", "not read"),
     ],

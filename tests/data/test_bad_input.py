@@ -131,6 +131,16 @@ CASES = [
         ("holds lists of labels", "Set --problem-type multi_label"), {"problem_type": "single_label"},
     ),
     Case(
+        "lists and words", TEXT, "a.jsonl",
+        jsonl(*({"text": f"t {i}", "label": ["a", "b"] if i == 7 else "ab"[i % 2]} for i in TWENTY)),
+        ("lists in some rows and single words in others", '["a", "b"] in row 8, but \'a\' in rows 1, 2, 3, 4, 5 and 14 more',
+         "Make every row a list"),
+    ),
+    Case(
+        "words behind many lists", TEXT, "a.csv", csv(*(f"t {i},\"['a', 'b']\"" for i in range(150)), "t,a"),
+        ("lists in some rows", "'a' in row 151"), {"problem_type": "multi_label"},
+    ),
+    Case(
         "one number only", TEXT, "a.csv", csv(*(f"text {row},0.5" for row in TWENTY)),
         ("all the same", "0.5"), {"problem_type": "regression"},
     ),

@@ -85,6 +85,17 @@ def test_problem_type_can_be_said(tmp_path: Path, load: Load) -> None:
     assert len(load("text-classification", many, problem_type="single_label").labels or ()) == 80
 
 
+def test_lists_among_words_are_classes_only_if_asked_for(tmp_path: Path, load: Load) -> None:
+    rows = [{"text": f"t {row}", "label": ["a", "b"] if row % 3 == 0 else "ab"[row % 2]} for row in range(30)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    splits = load("text-classification", tmp_path / "a.jsonl", problem_type="single_label")
+    assert splits.labels == ['["a", "b"]', "a", "b"]
+    assert "lists in some rows and single words in others" in warned(splits)
+    words = [{"text": f"t {row}", "label": ["[other]", "sport"][row % 2]} for row in range(30)]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, words)))
+    assert load("text-classification", tmp_path / "b.jsonl").labels == ["[other]", "sport"]
+
+
 def test_rows_without_text_are_left_out_and_counted(tmp_path: Path, load: Load) -> None:
     texts = [None, " ", *TEXTS[2:38], float("nan"), "\t"]
     splits = load("text-classification", frame(tmp_path, text=texts, label=["a", "b"] * 20))

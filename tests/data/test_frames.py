@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +138,33 @@ def test_frames_are_listed() -> None:
     namespace["odd"] = SimpleNamespace()
     assert data.frames(namespace) == sorted(f"f{place}" for place in range(len(KINDS) - 1))
     assert data.frames(None) == []
+
+
+def test_a_refused_request_leaves_no_frame_behind(home: Path) -> None:
+    splits = datasets.DatasetDict({"train": NUMBERED, "dev": NUMBERED.select(range(4))})
+    kept = data.resolve_dataset("var:reviews", {"reviews": FRAME})
+
+    @data.frames_of_request()
+    def request() -> None:
+        with data.frames_of_request():  # part of the request
+            assert data.resolve_dataset("var:reviews", {"reviews": FRAME}) == kept
+            data.resolve_dataset("var:some", {"some": FRAME[:10]})
+        data.resolve_dataset("var:parts", {"parts": splits})
+        assert len(os.listdir(home / "data")) == 3
+        raise DataError("refused")
+
+    with pytest.raises(DataError, match="refused"):
+        request()
+    assert [home / "data" / name for name in os.listdir(home / "data")] == [Path(kept.removeprefix("file:"))]
+
+
+def test_a_frame_that_another_request_uses_stays(home: Path) -> None:
+    @data.frames_of_request()
+    def request() -> None:
+        word = data.resolve_dataset("var:reviews", {"reviews": FRAME})
+        assert contextvars.Context().run(data.resolve_dataset, "var:reviews", {"reviews": FRAME}) == word
+        raise DataError("refused")
+
+    with pytest.raises(DataError, match="refused"):
+        request()
+    assert len(os.listdir(home / "data")) == 1

@@ -8,6 +8,7 @@ from ...errors import Problem
 from ...recipe.option import option
 from .connection import ConnectionOptions, FoundCluster, check_address, security_for
 from .provider import LiveCluster, Provider
+from .words import make_options
 
 _SCHEMES = ("tcp://", "tls://")
 
@@ -32,7 +33,7 @@ class Address(Provider):
         if not word.startswith(_SCHEMES):
             found: AddressOptions | None = super().parse(word)
             return found
-        return AddressOptions(address=word)
+        return make_options(AddressOptions, {"address": word})
 
     def check(self, options: AddressOptions) -> list[Problem]:
         """Its form, its files, and whether it is encrypted."""

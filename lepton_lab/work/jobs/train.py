@@ -26,6 +26,7 @@ from ..training.arguments import can_pick_best, first_plan
 from ..training.precision import choose_precision
 from ..training.resuming import find_checkpoint
 from ..training.scores import wilson
+from ..training.versions import check_transformers
 from ..training.wishes import check_trackers, without_effect
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run(context: WorkContext) -> dict[str, Any]:
     """
     started = time.perf_counter()
     context.recipe = recipe = resolve_defaults(context.recipe)
-    _check_trackers(recipe, context)
+    _check_packages(recipe, context)
     task = load_task(str(recipe.task))
     check_gang(context)
     context.stage("data")
@@ -277,6 +278,6 @@ def _tell_defaults(context: WorkContext) -> None:
         )
 
 
-def _check_trackers(recipe: Recipe, context: WorkContext) -> None:
-    raise_problems(RequestError, check_trackers(recipe))
+def _check_packages(recipe: Recipe, context: WorkContext) -> None:
+    raise_problems(RequestError, [*check_trackers(recipe), *check_transformers()])
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(context.attempt.path / "tensorboard"))

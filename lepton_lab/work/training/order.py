@@ -70,11 +70,6 @@ class UpdateLoader(DataLoader):  # type: ignore[misc]
         super().__init__(
             rows, batch_sampler=batches, collate_fn=collate, pin_memory=pin_memory, generator=torch.Generator()
         )
-        self._batches = batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Which epoch's order comes next: the Trainer says it before each."""
-        self._batches.set_epoch(epoch)
 
 
 def _cut(rows: list[int], parts: int) -> Iterator[list[int]]:

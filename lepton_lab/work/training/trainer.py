@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainerCallback
 
+from ...errors import RequestError, raise_problems
 from ...record import BatchPlan, mark_complete, read_json, write_json
 from ..context import WorkContext
 from ..data.collator import IGNORED, PaddedBatch
@@ -19,6 +20,7 @@ from ..full_disk import explain_full_disk
 from ..memory import is_out_of_memory
 from .checkpoints import adopt, put_in_place, written_aside
 from .order import UpdateBatches, UpdateLoader
+from .versions import check_parent
 
 LOSSES_FILE = "losses.json"
 """What was learnt since the last point of the curve, and before; beside the Trainer's own files."""
@@ -43,9 +45,12 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
     """
 
     def __init__(self, context: WorkContext, plan: BatchPlan, generates: bool, **arguments: Any) -> None:
+        raise_problems(RequestError, check_parent(Trainer))
         super().__init__(**arguments)
         self._context, self._plan, self._generates = context, plan, generates
         self._aside: Path | None = None
+        self._batches: UpdateBatches | None = None
+        self._initial_global_step = 0  # what a Trainer means that does not know it
         # The loss that compute_loss gives is scaled already: the Trainer must not divide it again.
         self.model_accepts_loss_kwargs = True
 
@@ -58,8 +63,8 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
         """The batches of this device. Lengths are handed over as a list: row by row they would take seconds."""
         rows, grouped = self.train_dataset, self.args.train_sampling_strategy == "group_by_length"
         lengths = rows.data.column("length").to_pylist() if grouped else None
-        batches = UpdateBatches(len(rows), lengths, self._plan, self.args.seed, self._context.rank)
-        return UpdateLoader(rows, batches, self._collate, self.args.dataloader_pin_memory)
+        self._batches = UpdateBatches(len(rows), lengths, self._plan, self.args.seed, self._context.rank)
+        return UpdateLoader(rows, self._batches, self._collate, self.args.dataloader_pin_memory)
 
     def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """A batch and what it counts. Without a row: one without labels, which teaches nothing."""
@@ -101,12 +106,15 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
         # Devices' gradients are averaged, so each counts as many times as there are devices.
         return super().compute_loss(model, inputs) * (counts * self._plan.ranks / num_items_in_batch)
 
-    def _run_epoch(self, *arguments: Any, **named: Any) -> None:
+    def _run_epoch(self, *, epoch: int, **named: Any) -> None:
         """One epoch, unless a checkpoint was the last of a training already."""
         if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
-        super()._run_epoch(*arguments, **named)
+        if self._batches is not None:
+            # Not every Trainer finds them when it skips those of a checkpoint.
+            self._batches.set_epoch(epoch)
+        super()._run_epoch(epoch=epoch, **named)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         """Longest rows first: the least padding, and a lack of memory shows at once."""
