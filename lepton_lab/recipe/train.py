@@ -20,7 +20,10 @@ class TrainConfig(Section):
         ge=1,
     )
     per_device_eval_batch_size: int | None = option(
-        None, "Rows a step in evaluation. Default: twice the training batch.", aliases=("eval_batch_size",), ge=1
+        None,
+        "Rows a step in evaluation. Default: twice the training batch; as many for generation.",
+        aliases=("eval_batch_size",),
+        ge=1,
     )
     gradient_accumulation_steps: int = option(1, "Batches summed before each update.", ge=1)
     learning_rate: float | None = option(
