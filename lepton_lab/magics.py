@@ -14,6 +14,7 @@ from .errors import Problem, RequestError
 from .lab import Run
 from .recipe import SECTIONS_BY_KIND, one_of
 from .record import RunView
+from .warming import warm_up_after_cell
 
 PROGRAM = "%lepton"
 # A table of every event of a long run would freeze the page.
@@ -34,6 +35,7 @@ def register(ip: Any) -> None:
     transformers = ip.input_transformers_cleanup
     transformers[:] = [each for each in transformers if getattr(each, "__name__", "") != ask_for_help.__name__]
     transformers.append(ask_for_help)
+    warm_up_after_cell(ip)
 
 
 def ask_for_help(lines: list[str]) -> list[str]:

@@ -45,6 +45,23 @@ def test_a_look_at_the_record_does_not_wait_for_imports(words: list[str], tmp_pa
     assert run(code, environment).splitlines()[-1].strip() == "[]"
 
 
+def test_warming_up_loads_what_a_request_needs_and_no_torch() -> None:
+    code = (
+        "import sys, threading\n"
+        "from IPython.core.interactiveshell import InteractiveShell as S\n"
+        "shell = S.instance()\n"
+        "shell.run_cell('%load_ext lepton_lab')\n"
+        "[each.join() for each in threading.enumerate() if each.name == 'lepton-warm-up']\n"
+        "before = set(sys.modules)\n"
+        "shell.run_cell('%lepton train --task text-classification --model sample:minilm --dataset missing.csv')\n"
+        "late = {name for name in set(sys.modules) - before if name.startswith('lepton_lab')}\n"
+        "print(sorted({'torch', 'dask', 'plotly'} & set(sys.modules)), 'pandas' in sys.modules, len(late))"
+    )
+    words = run(code).splitlines()[-1].rsplit(" ", 2)
+    assert words[:2] == ["[]", "True"]
+    assert int(words[2]) < 5, words
+
+
 def test_public_names() -> None:
     for name in lepton_lab.__all__:
         assert getattr(lepton_lab, name) is not None
