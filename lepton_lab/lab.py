@@ -66,6 +66,7 @@ __all__ = [
 ]
 
 _POLL_SECONDS = 0.05
+_WAKE_SECONDS = 2.0
 _TAKEOVER_SECONDS = 30.0
 _LAST_WORD_SECONDS = 2.0
 
@@ -140,8 +141,11 @@ class Run:
         deadline = None if timeout is None else time.monotonic() + timeout
         before = ""
         patience = time.monotonic() + _TAKEOVER_SECONDS
-        is_looked_after = _wake(self.folder)
+        is_looked_after, next_wake = False, 0.0
         while True:
+            if time.monotonic() >= next_wake:
+                # Whoever looks after it may die while we wait.
+                is_looked_after, next_wake = _wake(self.folder), time.monotonic() + _WAKE_SECONDS
             fresh = tail.read()
             view = tail.view
             if view.status == "lost" and is_looked_after and self.folder.final() is None:

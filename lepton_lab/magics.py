@@ -125,13 +125,13 @@ class _Magics:
     def _show_run(self, started: Started) -> Any:
         from .widgets import find_host, show_run
 
+        run = CancellingRun(started.run.folder) if started.on_interrupt == "cancel" else started.run
         if started.as_json:
             if started.wait or (started.wait is None and find_host().waits):
-                started.run.wait().raise_for_status()
-                return ending(started.run)
-            return {"run": started.run.id, "status": "queued" if started.is_new else started.run.status}
-        cancels = started.on_interrupt == "cancel"
-        show_run(CancellingRun(started.run.folder) if cancels else started.run, wait=started.wait)
+                run.wait().raise_for_status()
+                return ending(run)
+            return {"run": run.id, "status": "queued" if started.is_new else run.status}
+        show_run(run, wait=started.wait)
         return ShownRun(started.run, self._ip)
 
 

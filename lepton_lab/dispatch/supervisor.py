@@ -38,21 +38,6 @@ from .starting import WORKER_MODULE, open_log, start_worker
 from .watching import watcher_of
 
 _LOOK_SECONDS = 0.05
-_RESERVED_BYTES = 2**18
-
-
-class Reserve:
-    """Room on the disk that is set free when it is needed to say that the disk is full."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with contextlib.suppress(OSError):
-            path.write_bytes(bytes(_RESERVED_BYTES))
-
-    def free(self) -> None:
-        """Give the room back."""
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
 
 
 class Supervision:
@@ -85,7 +70,7 @@ class Supervision:
         self._events = self._attempt.writer("supervisor")
         signal.signal(signal.SIGTERM, lambda number, frame: self._ask("terminate"))
         memory = MemoryWatch()
-        self._reserve = Reserve(self._attempt.path / ".reserve")
+        self._attempt.keep_reserve()
         if not self._wait_for_device():
             exit_code = self._drop_worker()
         else:
@@ -100,7 +85,6 @@ class Supervision:
             float(self._job["grace_seconds"]) if self._was_killed else None,
             memory.verdict(),
         )
-        self._reserve.free()
         return end_run(self._folder, self._attempt, self._events, ending, AttemptLimit(**self._job["limit"]))
 
     def _wait_for_device(self) -> bool:

@@ -151,14 +151,16 @@ def _run(
     except RequestError as error:
         outcome = _failed("request", *error.problems)
     except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was becomes the outcome
-        traceback.print_exc()
+        attempt.free_reserve()  # the log may be on the disk that is full
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         outcome = _outcome_of(error, attempt)
     attempt.free_reserve()
     with contextlib.suppress(OSError):  # the outcome says it, too
         if outcome["status"] == "failed":
             events.log(outcome["message"], "error")
         events.sync()
-    sys.stderr.flush()
+        sys.stderr.flush()
     return outcome
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from typing import Any
 
-import psutil
 import pytest
 
-from lepton_lab.record import RunFolder, read_json
+from lepton_lab.record import DISTURBED, RunFolder, read_json
+from tests.dispatch.conftest import until
 from tests.dispatch.test_attempts import assert_whole, steps_of
 from tests.faults.cluster import HandMadeCluster
+from tests.faults.training import Ending, SmallTraining, assert_unharmed, held_still, is_gone, kill
 
 STEPS = 150
 RETIRE = """
@@ -51,19 +51,6 @@ def _workers_left(cluster: HandMadeCluster) -> list[str]:
     return [words for words in every if "lepton_fake_worker" in words]
 
 
-def test_killed_worker_is_followed_on_another_host(fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any) -> None:
-    cluster.start_worker("node-a", "--no-nanny")
-    folder = start(fresh_lab, cluster)
-    wait_until(lambda: len(steps_of(folder)) > 7)
-    cluster.start_worker("node-b", "--no-nanny")
-    cluster.dask_worker_of("node-a").kill()
-    wait_until(folder.final, 40)
-    assert [host_of(folder, 1), host_of(folder, 2)] == ["node-a", "node-b"]
-    assert folder.attempt(1).ended()["reason"] == "orphaned"
-    assert steps_of(folder) == list(range(1, STEPS + 1))  # it saved before it left
-    assert_ended_well(folder, cluster)
-
-
 def test_worker_that_its_nanny_restarts_adopts_the_attempt(
     fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any
 ) -> None:
@@ -74,33 +61,6 @@ def test_worker_that_its_nanny_restarts_adopts_the_attempt(
     wait_until(folder.final, 40)
     assert len(folder.attempts()) == 1
     assert (folder.attempt(1).path / "watcher.json").exists()
-    assert_ended_well(folder, cluster)
-
-
-def test_killed_nanny_is_followed_by_another_host(fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any) -> None:
-    cluster.start_worker("node-a")
-    folder = start(fresh_lab, cluster)
-    wait_until(lambda: len(steps_of(folder)) > 7)
-    cluster.start_worker("node-b")
-    worker = cluster.dask_worker_of("node-a")
-    os.kill(cluster.hosts["node-a"].pid, signal.SIGKILL)
-    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
-    wait_until(folder.final, 40)
-    assert host_of(folder, 2) == "node-b"
-    assert_ended_well(folder, cluster)
-
-
-def test_killed_scheduler_is_waited_for(fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any) -> None:
-    cluster.start_worker("node-a", "--no-nanny", "--death-timeout", "5")
-    folder = start(fresh_lab, cluster)
-    wait_until(lambda: len(steps_of(folder)) > 7)
-    cluster.stop_scheduler()
-    wait_until(lambda: folder.attempt(1).ended(), 40)
-    assert folder.attempt(1).ended()["reason"] in ("orphaned", "terminated")
-    cluster.start_scheduler()
-    cluster.start_worker("node-b", "--no-nanny")
-    wait_until(folder.final, 60)
-    assert host_of(folder, 2) == "node-b"
     assert_ended_well(folder, cluster)
 
 
@@ -135,3 +95,28 @@ def test_host_that_loses_its_power_is_given_up(fresh_lab: Any, cluster: HandMade
     wait_until(folder.final, 80)
     assert folder.attempt(1).ended()["reason"] == "lost"
     assert_ended_well(folder, cluster)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["worker", "nanny", "scheduler"])
+def test_killed_process_of_the_cluster_leaves_no_trace_in_the_weights(
+    undisturbed: Ending, cluster: HandMadeCluster, training: SmallTraining, victim: str
+) -> None:
+    """Whatever dies: the trainer is left alone on node-a, saves and leaves, and node-b goes on."""
+    cluster.start_worker("node-a", *(() if victim == "nanny" else ("--no-nanny",)), "--death-timeout", "3")
+    run = training.start(cluster=cluster.address, orphan_grace_seconds=1)
+    with held_still(run):
+        worker = cluster.dask_worker_of("node-a")
+        if victim == "scheduler":
+            cluster.stop_scheduler()
+        else:
+            kill(worker.pid if victim == "worker" else cluster.hosts["node-a"].pid)
+        until(lambda: is_gone(worker.pid), 60)
+    until(lambda: run.folder.attempt(1).ended(), 40)
+    if victim == "scheduler":
+        cluster.start_scheduler()
+    cluster.start_worker("node-b", "--no-nanny")
+    assert run.wait(timeout=300).status == "succeeded", run.view().message
+    assert [host_of(run.folder, 1), host_of(run.folder, 2)] == ["node-a", "node-b"]
+    assert (run.folder.attempt(1).ended() or {})["reason"] in ("orphaned", "terminated")
+    assert_unharmed(run, undisturbed, DISTURBED, "succeeded", again=0)

@@ -20,17 +20,17 @@ from typing import Any
 import psutil
 import pytest
 
-from lepton_lab.dispatch import cluster_status, collect_environment, hand_over, stop_cluster
+from lepton_lab.dispatch import cluster_status, stop_cluster
 from lepton_lab.dispatch.security import share_certificates
-from lepton_lab.recipe import build_recipe
-from lepton_lab.record import DISTURBED, RunFolder, digest_of, last_complete, view_of
+from lepton_lab.lab import Run
+from lepton_lab.record import DISTURBED, digest_of, last_complete
+from tests.dispatch.conftest import until
+from tests.faults.training import Ending, SmallTraining, assert_unharmed, held_still, steps_of
 
 PACKAGE = Path(__file__).parent.parent.parent
-FAKE = PACKAGE / "tests" / "dispatch"
 NET = "10.213.77"
 PORT = 8786
 HOSTS = ("scheduler", "one", "two")
-SAVE_STEPS = 5
 # In a new host: its name, and nothing of the others' disks.
 ENTER = 'hostname "$1"; for each in $2; do mount -t tmpfs none "$each"; done; shift 2; exec "$@"'
 
@@ -150,7 +150,7 @@ def network() -> Iterator[Network]:
         patch.setenv("LEPTON_HOME", f"{folder}/us/home")
         patch.setenv("LEPTON_STATE_DIR", f"{folder}/us/state")
         patch.setenv("LEPTON_SPARE", "0")
-        patch.setenv("PYTHONPATH", f"{FAKE}{os.pathsep}{PACKAGE}")
+        patch.setenv("PYTHONPATH", str(PACKAGE))
         address = f"tls://{NET}.2:{PORT}"
         with contextlib.ExitStack() as stack:
             net = Network(Path(folder))
@@ -165,74 +165,61 @@ def network() -> Iterator[Network]:
             yield net
 
 
-def start(net: Network, words: str, **options: Any) -> RunFolder:
-    data = net.folder / "us" / "reviews.csv"
-    data.write_text("text,label\n" + "fine,good\ndull,bad\n" * 5000)
-    plan = {"task": "text-classification", "model": "hub:some/model", "dataset": f"file:{data}", "name": words}
-    recipe = build_recipe("train", {**plan, "cluster": f"tls://{NET}.2:{PORT}", **options})
-    folder = RunFolder.create(recipe)
-    hand_over(folder, recipe, collect_environment(), [], worker_module="lepton_fake_worker")
-    return folder
+def start(net: Network, training: SmallTraining, **options: Any) -> Run:
+    """The training, from our disk, which no other host sees."""
+    return training.copied_to(net.folder / "us").start(cluster=f"tls://{NET}.2:{PORT}", **options)
 
 
-def until(condition: Any, seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain")
-        time.sleep(0.05)
-    return found
-
-
-def steps_of(folder: RunFolder) -> list[int]:
-    return [int(event.body["step"]) for event in folder.events() if event.kind == "metric"]
-
-
-def host_of(net: Network, folder: RunFolder) -> str:
+def host_of(net: Network, run: Run) -> str:
     """Where the newest attempt is."""
-    address = folder.attempts()[-1].lease()["shipped_to"]
+    address = run.folder.attempts()[-1].lease()["shipped_to"]
     return {f"{NET}.3": "one", f"{NET}.4": "two"}[address.split("//")[1].split(":")[0]]
 
 
-def assert_model_is_here(folder: RunFolder) -> None:
-    model = view_of(folder).artifacts["model"]
-    assert digest_of(folder.path / model["path"]) == (model["digest"], model["bytes"])
+def assert_model_is_here(run: Run) -> None:
+    model = run.view().artifacts["model"]
+    assert digest_of(run.folder.path / model["path"]) == (model["digest"], model["bytes"])
 
 
-def test_cut_and_slow_links_are_survived(network: Network) -> None:
-    folder = start(network, "saves artifact 2000 p20")
-    until(lambda: len(steps_of(folder)) > 20, 60)
-    workers = cluster_status(f"tls://{NET}.2:{PORT}")["workers"]
-    assert {(each["host"], each["shares_home"]) for each in workers} == {("one", False), ("two", False)}
-    host = host_of(network, folder)
-    network.cut(host)
-    cut_at = time.monotonic()
-    until(lambda: "no connection" in view_of(folder).message, 20)
-    assert view_of(folder).status == "running"
+def assert_nobody_is_left(net: Network) -> None:
+    until(lambda: not [each for each in net.left_over() if "supervisor" in " ".join(each.cmdline())], 60)
+
+
+def test_cut_and_slow_links_are_survived(undisturbed: Ending, network: Network, training: SmallTraining) -> None:
+    run = start(network, training)
+    with held_still(run):
+        workers = cluster_status(f"tls://{NET}.2:{PORT}")["workers"]
+        assert {(each["host"], each["shares_home"]) for each in workers} == {("one", False), ("two", False)}
+        host = host_of(network, run)
+        network.cut(host)
+        cut_at = time.monotonic()
+        until(lambda: "no connection" in run.view().message, 20)
+        assert run.status == "running"
+        known = steps_of(run.folder)
     time.sleep(max(0.0, 20 - (time.monotonic() - cut_at)))
-    before = len(steps_of(folder))
-    network.mend(host)
-    until(lambda: len(steps_of(folder)) > before + 200, 40)  # what happened meanwhile comes, too
-    assert view_of(folder).message == ""
+    assert steps_of(run.folder) == known
     network.slow(host, "2mbit")
-    assert until(folder.final, 120)["status"] == "succeeded"
-    assert [attempt.number for attempt in folder.attempts()] == [1]
-    assert steps_of(folder) == list(range(1, 2001))
-    assert_model_is_here(folder)
-    until(lambda: not [each for each in network.left_over() if "supervisor" in " ".join(each.cmdline())], 20)
+    network.mend(host)
+    until(lambda: steps_of(run.folder) > known, 40)  # what happened meanwhile comes, too
+    assert run.view().message == ""
+    assert run.wait(timeout=120).status == "succeeded"
+    assert_model_is_here(run)
+    assert_unharmed(run, undisturbed, "succeeded")
+    assert_nobody_is_left(network)
 
 
-def test_host_that_is_cut_off_for_good_is_followed_on_the_other(network: Network) -> None:
-    folder = start(network, "saves artifact 1500 p20", orphan_grace_seconds=5)
-    until(lambda: len(steps_of(folder)) > 20 and last_complete(folder), 60)
-    first = host_of(network, folder)
-    network.cut(first)
-    until(lambda: len(folder.attempts()) == 2, 120)
-    assert folder.attempt(1).ended()["status"] == DISTURBED
-    assert host_of(network, folder) != first
+def test_host_that_is_cut_off_for_good_is_followed_on_the_other(
+    undisturbed: Ending, network: Network, training: SmallTraining
+) -> None:
+    run = start(network, training, orphan_grace_seconds=5)
+    with held_still(run):
+        until(lambda: last_complete(run.folder), 20)  # it comes behind the events
+        first = host_of(network, run)
+        network.cut(first)
+    until(lambda: len(run.folder.attempts()) == 2, 120)
+    assert host_of(network, run) != first
     network.mend(first)  # what comes back must not write into the second attempt
-    assert until(folder.final, 120)["status"] == "succeeded"
-    assert view_of(folder).series["loss"].steps == list(range(1, 1501))
-    assert {event.attempt for event in folder.events() if event.kind == "metric" and event.body["step"] == 1500} == {2}
-    assert_model_is_here(folder)
-    until(lambda: not [each for each in network.left_over() if "supervisor" in " ".join(each.cmdline())], 60)
+    assert run.wait(timeout=120).status == "succeeded", run.view().message
+    assert_model_is_here(run)
+    assert_unharmed(run, undisturbed, DISTURBED, "succeeded")
+    assert_nobody_is_left(network)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +20,7 @@ from lepton_lab.record import AttemptFolder
 from lepton_lab.tracking import Cursor, Target, done_runs, follow, open_runs, stop_mirrors, wake
 
 from ..commands.making import begin, finish, finished_run, new_run, train_steps
-from .served import client, runs_there, steps_there
+from .served import TrackingServer, client, runs_there, steps_there
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -148,47 +143,9 @@ def test_a_mirror_that_is_killed_in_the_middle_goes_on_with_each_point_once() ->
     assert len(client().search_model_versions(f"run_id = '{run.info.run_id}'")) == 1
 
 
-class Server:
-    """A real tracking server on loopback."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        store = ["--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
-        store += ["--artifacts-destination", f"{self._folder}/artifacts"]
-        place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "mlflow", "server", *store, *place],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        until(self._answers, 180)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    found = Server(tmp_path)
+def server(tmp_path: Path) -> Iterator[TrackingServer]:
+    found = TrackingServer(tmp_path)
     found.start()
     yield found
     found.kill()
@@ -196,7 +153,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_tracking_server_that_dies_is_caught_up_with(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracking_server_that_dies_is_caught_up_with(server: TrackingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     folder = new_run()
     attempt = begin(folder)

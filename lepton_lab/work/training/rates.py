@@ -22,3 +22,4 @@ class OwnRate(TrainerCallback):  # type: ignore[misc]
             part = float(group["lr"]) / base if base else 1.0
             group["initial_lr"], group["lr"] = args.learning_rate, part * args.learning_rate
         schedule.base_lrs = [args.learning_rate] * len(schedule.base_lrs)
+        schedule._last_lr = [group["lr"] for group in optimizer.param_groups]  # what the curve tells of the next step
