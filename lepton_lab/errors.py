@@ -24,8 +24,10 @@ Front ends show ``str(error)`` and use :attr:`LeptonError.exit_code` and
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .redaction import redact
@@ -116,7 +118,22 @@ class OutputError(RequestError):
 
 
 class DiskFull(OutputError):
-    """The disk became full in the middle of a run."""
+    """The disk of ``folder`` became full in the middle of a run, after it had written ``written`` bytes there."""
+
+    def __init__(self, folder: Path, written: int = 0) -> None:
+        super().__init__(
+            Problem(
+                what="the disk is full; the last complete checkpoint stays",
+                got=f"no space at {folder}" + (f" after {written / 2**20:.1f} MB" if written else ""),
+                do="Free some space or move LEPTON_HOME to another disk, then run it again: "
+                "it goes on from that checkpoint.",
+            )
+        )
+
+    @staticmethod
+    def is_meant_by(error: BaseException) -> bool:
+        """Whether an error of the system says, by its number, that the disk or the quota is full."""
+        return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class MissingExtra(RequestError):

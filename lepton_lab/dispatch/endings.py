@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import RequestError
 from ..record import DISTURBED, AttemptFolder, EventWriter, RunFolder, can_shrink, checkpoint_step, last_complete
 
 _LOG_LINES = 12
@@ -89,6 +90,12 @@ def ending_of(
     tail = log_tail(attempt.path / "worker.log")
     message = f"{how}." + (f" The end of its log:\n{tail}" if tail else " Its log is empty.")
     return {"status": status, "reason": reason, "message": message}
+
+
+def refusal(error: RequestError, reason: str) -> dict[str, Any]:
+    """The ending of an attempt that could not be made, and would not be the next time."""
+    problems = [problem.to_dict() for problem in error.problems]
+    return {"status": "failed", "reason": reason, "message": str(error), "problems": problems}
 
 
 def end_run(

@@ -27,11 +27,11 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import Fenced
+from ..errors import DiskFull, Fenced
 from ..record import HEARTBEAT_SECONDS, AttemptFolder, RunFolder
 from ..redaction import remember_secrets
 from .devices import DeviceLock, usable_devices
-from .endings import AttemptLimit, MemoryWatch, end_run, ending_of
+from .endings import AttemptLimit, MemoryWatch, end_run, ending_of, refusal
 from .environment import worker_environment
 from .processes import ProcessMark, catches, exit_watch, kill_group
 from .starting import WORKER_MODULE, open_log, start_worker
@@ -69,23 +69,28 @@ class Supervision:
             raise Fenced(f"attempt {self._attempt.number} of run {self._folder.run} has ended")
         self._events = self._attempt.writer("supervisor")
         signal.signal(signal.SIGTERM, lambda number, frame: self._ask("terminate"))
+        limit = AttemptLimit(**self._job["limit"])
+        return end_run(self._folder, self._attempt, self._events, self._supervise(), limit)
+
+    def _supervise(self) -> dict[str, Any]:
+        """The attempt from its beginning to its ending."""
         memory = MemoryWatch()
-        self._attempt.keep_reserve()
-        if not self._wait_for_device():
-            exit_code = self._drop_worker()
-        else:
-            self._start()
-            exit_code = self._watch()
+        try:
+            self._attempt.keep_reserve()
+            if self._wait_for_device():
+                self._start()
+                exit_code = self._watch()
+            else:
+                exit_code = self._drop_worker()
+        except OSError as error:
+            if not DiskFull.is_meant_by(error):
+                raise
+            self._drop_worker()
+            return refusal(DiskFull(self._attempt.path), "disk")
         if self._folder.asked("cancel"):
             self._asked = "cancel"  # also when it came later: nobody wants another attempt
-        ending = ending_of(
-            self._attempt,
-            exit_code,
-            self._asked,
-            float(self._job["grace_seconds"]) if self._was_killed else None,
-            memory.verdict(),
-        )
-        return end_run(self._folder, self._attempt, self._events, ending, AttemptLimit(**self._job["limit"]))
+        grace = float(self._job["grace_seconds"]) if self._was_killed else None
+        return ending_of(self._attempt, exit_code, self._asked, grace, memory.verdict())
 
     def _wait_for_device(self) -> bool:
         """Whether this run has a device now; False when it was asked to stop before."""
@@ -188,7 +193,8 @@ class Supervision:
             return
         if self._alone_since is None:
             self._alone_since = now
-            self._events.log("The Dask worker that watched this run has gone.", "warning")
+            with contextlib.suppress(OSError):
+                self._events.log("The Dask worker that watched this run has gone.", "warning")
         if now - self._alone_since >= float(patience):
             self._ask("orphan")
 

@@ -115,9 +115,18 @@ class AttemptFolder:
         return found
 
     def keep_reserve(self) -> None:
-        """Take some room on the disk, so that the end can be written down even when it is full."""
-        with contextlib.suppress(OSError):
-            (self.path / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
+        """Take some room on the disk, so that the end can be written down even when it is full.
+
+        Once is enough. Raises OSError where there is no such room; what there is, is left.
+        """
+        path = self.path / _RESERVE
+        if path.exists():
+            return
+        try:
+            path.write_bytes(os.urandom(_RESERVE_BYTES))
+        except OSError:
+            self.free_reserve()
+            raise
 
     def free_reserve(self) -> None:
         """Give the room back, to write the end."""

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import DiskFull, Problem
+from ..errors import DiskFull
 
 # A file system that cannot take this cannot take anything.
 _NOTHING_BYTES = 1 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether an error says, by its number, that the disk or the quota is full."""
-    return isinstance(error, OSError) and error.errno in _FULL
 
 
 @contextlib.contextmanager
@@ -33,17 +26,6 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
             raise
         written = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()) if folder.is_dir() else 0
         free = shutil.disk_usage(folder if folder.is_dir() else folder.parent).free
-        if not is_full(error) and free >= _NOTHING_BYTES:
+        if not DiskFull.is_meant_by(error) and free >= _NOTHING_BYTES:
             raise
-        raise disk_full(folder, written) from error
-
-
-def disk_full(folder: Path, written: int = 0) -> DiskFull:
-    """What to say. ``written`` bytes were before it was full."""
-    return DiskFull(
-        Problem(
-            "the disk is full; the last complete checkpoint stays",
-            f"no space at {folder} after {written / 2**20:.1f} MB" if written else f"no space at {folder}",
-            "Free some space or move LEPTON_HOME to another disk, then run it again: it goes on from that checkpoint.",
-        )
-    )
+        raise DiskFull(folder, written) from error

@@ -32,7 +32,6 @@ from ..record import AttemptFolder, BatchPlan, RunFolder, memory_problem, plan_o
 from ..redaction import RedactingStream
 from . import gang
 from .context import Stopped, WorkContext
-from .full_disk import disk_full, is_full
 from .memory import is_out_of_memory
 from .ranks import Ranks, Silence
 
@@ -130,9 +129,9 @@ def _run(
     outcome: dict[str, Any]
     is_silent = ranks is not None and ranks.rank > 0
     events = Silence(folder.run, attempt.number) if is_silent else attempt.writer("trainer")
-    if ranks is None:
-        attempt.keep_reserve()
     try:
+        if ranks is None:
+            attempt.keep_reserve()
         context = WorkContext(folder, attempt, folder.recipe(), events, threads, ranks)
         if ranks is None:  # a gang's leader has the signals
             signal.signal(signal.SIGTERM, lambda *_: context.request_stop())
@@ -198,8 +197,8 @@ def _watch_supervisor(context: WorkContext) -> None:
 
 def _outcome_of(error: Exception, attempt: AttemptFolder) -> dict[str, Any]:
     """What an error that nobody expected means for the run."""
-    if is_full(error):
-        return _failed("disk", *disk_full(attempt.path).problems)
+    if DiskFull.is_meant_by(error):
+        return _failed("disk", *DiskFull(attempt.path).problems)
     if is_out_of_memory(error):
         return _out_of_memory(error, plan_of(attempt))
     return {"status": "failed", "reason": "error", "message": f"{_first_line(error)} (the traceback is in worker.log)"}
