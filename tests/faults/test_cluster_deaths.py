@@ -14,7 +14,7 @@ from lepton_lab.record import DISTURBED, RunFolder, read_json
 from tests.dispatch.conftest import until
 from tests.dispatch.test_attempts import assert_whole, steps_of
 from tests.faults.cluster import HandMadeCluster
-from tests.faults.training import Ending, SmallTraining, assert_unharmed, held_still, is_gone, kill
+from tests.faults.training import Ending, SmallTraining, assert_unharmed, held_still, is_told_to_leave, kill, pid_of
 
 STEPS = 150
 RETIRE = """
@@ -106,12 +106,13 @@ def test_killed_process_of_the_cluster_leaves_no_trace_in_the_weights(
     cluster.start_worker("node-a", *(() if victim == "nanny" else ("--no-nanny",)), "--death-timeout", "3")
     run = training.start(cluster=cluster.address, orphan_grace_seconds=1)
     with held_still(run):
-        worker = cluster.dask_worker_of("node-a")
         if victim == "scheduler":
             cluster.stop_scheduler()
+        elif victim == "nanny":
+            kill(cluster.hosts["node-a"].pid)
         else:
-            kill(worker.pid if victim == "worker" else cluster.hosts["node-a"].pid)
-        until(lambda: is_gone(worker.pid), 60)
+            kill(cluster.dask_worker_of("node-a").pid)
+        until(lambda: is_told_to_leave(pid_of(run, "trainer")), 60)
     until(lambda: run.folder.attempt(1).ended(), 40)
     if victim == "scheduler":
         cluster.start_scheduler()

@@ -170,6 +170,13 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def is_told_to_leave(pid: int) -> bool:
+    """Whether a process that is stopped will find a SIGTERM when it goes on."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    pending = next(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd:"))
+    return bool(pending >> (signal.SIGTERM - 1) & 1)
+
+
 @contextlib.contextmanager
 def held_still(run: Run) -> Iterator[None]:
     """In the middle of the training, behind a checkpoint: what is done here is done at one point of it."""
