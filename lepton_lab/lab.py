@@ -22,7 +22,6 @@ from . import places, promotion, session
 from .errors import LeptonError, Problem, RequestError, RunCancelled, RunFailed
 from .promotion import list_models
 from .record import (
-    ENDED,
     AliasMove,
     Event,
     RunFolder,
@@ -68,7 +67,6 @@ __all__ = [
 _POLL_SECONDS = 0.05
 _WAKE_SECONDS = 2.0
 _TAKEOVER_SECONDS = 30.0
-_LAST_WORD_SECONDS = 2.0
 
 
 class Run:
@@ -206,9 +204,7 @@ class Run:
             do = f"Start a new run from its checkpoint: lepton clone {self.id}"
             got = f"run {self.id} in {places.store_url()}"
             raise RequestError(Problem("a run in an object store cannot be resumed, in this version", got, do))
-        deadline = time.monotonic() + _LAST_WORD_SECONDS
-        while (final := self.folder.final()) is None and self.view().status in ENDED and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)  # its last event is written, and its end follows
+        final = self.folder.final()
         if final is None or final["status"] == "succeeded":
             do = f"Change and repeat it with: lepton clone {self.id}" if final else f"Watch it: lepton attach {self.id}"
             got = f"run {self.id}, {self.status}"

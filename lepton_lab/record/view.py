@@ -166,7 +166,7 @@ class RunFold:
             view.ended = event.time
 
     def settle(self, folder: RunFolder, final: Mapping[str, Any] | None, now: float | None = None) -> RunView:
-        """Bring in what events cannot say: the last status, a request to stop, a supervisor that fell silent.
+        """Bring in what events cannot say: whether it is over, a request to stop, a supervisor that fell silent.
 
         ``final`` is what :meth:`RunFolder.final` gave *before* the events were read: it is written
         behind the last event, so a view that is over has them all.
@@ -181,6 +181,8 @@ class RunFold:
             view.problems = final.get("problems", view.problems)
             view.metrics = view.metrics or dict(final.get("metrics") or {})
             return view
+        if view.status in ENDED:  # told, not written: what the run leaves may still be on its way here
+            view.status, view.ended = "running", None
         if view.status == "running" and folder.asked("cancel"):
             view.status = "cancelling"
         if view.status in ("running", "cancelling") and view.attempt:

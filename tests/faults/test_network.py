@@ -202,7 +202,7 @@ def test_cut_and_slow_links_are_survived(undisturbed: Ending, network: Network, 
     network.mend(host)
     until(lambda: steps_of(run.folder) > known, 40)  # what happened meanwhile comes, too
     assert run.view().message == ""
-    assert until(run.folder.final, 120)["status"] == "succeeded"
+    assert run.wait(timeout=120).status == "succeeded", run.view().message
     assert_model_is_here(run)
     assert_unharmed(run, undisturbed, "succeeded")
     assert_nobody_is_left(network)
@@ -219,7 +219,7 @@ def test_host_that_is_cut_off_for_good_is_followed_on_the_other(
     until(lambda: len(run.folder.attempts()) == 2, 120)
     assert host_of(network, run) != first
     network.mend(first)  # what comes back must not write into the second attempt
-    assert until(run.folder.final, 120)["status"] == "succeeded"
+    assert run.wait(timeout=120).status == "succeeded", run.view().message
     assert_model_is_here(run)
     assert_unharmed(run, undisturbed, DISTURBED, "succeeded")
     assert_nobody_is_left(network)

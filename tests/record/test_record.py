@@ -134,6 +134,21 @@ def test_a_silent_supervisor_is_shown_as_lost_until_it_speaks() -> None:
     assert tail.view.status == "running"
 
 
+def test_a_run_is_over_when_its_end_is_written_not_when_it_is_told() -> None:
+    folder = new_run()
+    attempt = folder.take_lease(1)
+    attempt.beat()
+    supervisor = attempt.writer("supervisor")
+    supervisor.status(status="running")
+    supervisor.status(status="succeeded")  # what it left may still be on its way
+    tail = RunTail(folder)
+    tail.read()
+    assert (tail.view.status, tail.view.ended) == ("running", None)
+    folder.finish("succeeded", attempt=1)
+    tail.read()
+    assert tail.view.status == view_of(folder).status == "succeeded"
+
+
 def test_a_request_to_stop_shows_at_once() -> None:
     folder = new_run()
     folder.take_lease(1).writer("supervisor").status(status="running")

@@ -9,6 +9,7 @@ Requests to stop and to save go the other way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import shutil
 import time
@@ -188,7 +189,8 @@ class Mirror:
 
     def _take_beat(self, age: float | None) -> None:
         if age is not None:
-            self._beat = time.time() - age
+            # When the supervisor has left, who brings what the attempt left is alive in its place.
+            self._beat = time.time() - (0.0 if self.state.get("ended") else age)
             write_json(self._attempt.path / "heartbeat.json", {"time": self._beat})
 
     async def _carry(self) -> None:
@@ -221,12 +223,17 @@ class Mirror:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _tell_link(self) -> None:
-        """While nothing can be heard, say so: viewers must not take silence for health, nor for death at once."""
+        """While nothing can be heard, say so: viewers must not take silence for health, nor for death at once.
+
+        While the rest of an attempt that has ended is fetched, which can last, it is no silence.
+        """
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            if self._port.down_since is not None and self._beat is not None:
-                beat = {"time": self._beat, "link_down_since": self._port.down_since, "worker": self._port.address}
-                try:
+            if self._beat is None:
+                continue
+            with contextlib.suppress(OSError):  # our disk
+                if self._port.down_since is not None:
+                    beat = {"time": self._beat, "link_down_since": self._port.down_since, "worker": self._port.address}
                     write_json(self._attempt.path / "heartbeat.json", beat)
-                except OSError:
-                    continue
+                elif self.state.get("ended"):
+                    self._take_beat(0.0)
