@@ -162,6 +162,7 @@ def test_environment_reaches_the_worker_and_no_disk(lab: Any, wait_until: Any, m
     folder = lab.start("environment 1", cpus=1)
     broken = lab.start("crash")
     wait_until(broken.final)
+    wait_until(folder.final)
     assert view_of(folder).reports["environment"] == {"token_length": len(secret), "threads": "1"}
     wait_until(lambda: not list(lab.folder.rglob(".*.json.*")))  # files that are just being put in place
     files = [path for path in lab.folder.rglob("*") if path.is_file()]
