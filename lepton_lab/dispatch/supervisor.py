@@ -79,7 +79,7 @@ class Supervision:
             self._attempt.keep_reserve()
             if self._wait_for_device():
                 self._start()
-                exit_code = self._watch()
+                exit_code: int | None = self._watch()
             else:
                 exit_code = self._drop_worker()
         except OSError as error:

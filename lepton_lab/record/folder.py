@@ -313,7 +313,7 @@ class RunFolder:
         """The last status with reason, message, metrics, attempt; None while the run may go on."""
         found: dict[str, Any] | None = read_json(self.path / "final.json")
         number = found.get("attempt") if found else None
-        if number is not None and self.attempt(int(number) + 1).path.is_dir():
+        if number is not None and (self.attempt(int(number)).path / "final.json").exists():
             return None  # whoever wrote it slept over a resumption
         return found
 

@@ -117,6 +117,18 @@ def test_a_run_that_ended_takes_no_lease() -> None:
         folder.take_lease(1)
 
 
+def test_an_end_that_is_written_again_behind_a_resumption_does_not_count() -> None:
+    folder = new_run()
+    folder.take_lease(1).end("cancelled")
+    folder.finish("cancelled", attempt=1)
+    assert folder.reopen() is not None
+    folder.finish("cancelled", attempt=1)  # by the agent, which saw the end at the same moment
+    assert folder.final() is None
+    folder.take_lease(2)
+    folder.finish("succeeded", attempt=2)
+    assert view_of(folder).status == "succeeded"
+
+
 def test_a_silent_supervisor_is_shown_as_lost_until_it_speaks() -> None:
     folder = new_run()
     attempt = folder.take_lease(1)
