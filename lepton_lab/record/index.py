@@ -132,7 +132,7 @@ class RunIndex:
         self._write("UPDATE runs SET ended = 0, facts = ? WHERE run = ? AND ended", headers)
         ended = []
         for run, header_text in self._ask("SELECT run, facts FROM runs WHERE NOT ended"):
-            final = read_json(self._root / run / "final.json")
+            final = RunFolder(self._root / run).final()
             if final:
                 now = {"status": final["status"], "metrics": final.get("metrics", {}), "ended": final["ended"]}
                 ended.append((json.dumps(_row(json.loads(header_text), now)), run))
