@@ -28,11 +28,13 @@ from ..redaction import redact
 from .devices import host_devices
 from .door import PROTOCOL, AgentDoor
 from .environment import import_environment, spare_key
+from .job import Job
+from .link import Link
 from .order import RunOrder
 from .processes import ProcessMark
-from .providers import LOCAL, LiveCluster, Provider, ProviderOptions, find_provider
+from .providers import LOCAL, Provider, ProviderOptions, find_provider
 from .providers.provider import StartedOptions
-from .queue import Job, RunQueue
+from .queue import RunQueue
 from .readiness import report
 from .reconciling import unfinished_jobs
 from .spare import SPARE_IDLE_SECONDS, SpareKeeper
@@ -64,7 +66,10 @@ class Agent:
     _wants_spare: bool = False
 
     async def start(self) -> None:
-        """Bring the cluster up. Raises what Dask and the provider raise."""
+        """Bring the cluster up. Raises what Dask and the provider raise.
+
+        A cluster that others start may still be down: then runs wait for it.
+        """
         from .dask_servers import configure
 
         configure(with_users=isinstance(self.options, StartedOptions))
@@ -72,37 +77,21 @@ class Agent:
         self.stopped = asyncio.Event()
         self._wanted = self.options.workers if isinstance(self.options, StartedOptions) else None
         self._next_refill = 0.0
-        await self._connect()
-        self.queue = RunQueue(self.client, self.cluster == LOCAL, self._rest)
+        self.link = Link(self.provider, self.options)
+        try:
+            await self.link.connect()
+        except Exception:
+            if not self.provider.is_found:
+                raise
+        self.queue = RunQueue(self.link, self.cluster == LOCAL, self._rest)
         for job in unfinished_jobs(self.cluster, self.environment):
             self.queue.add(job)
         self._placing = asyncio.create_task(self.queue.run())
+        self._connecting = asyncio.create_task(self.link.stay())
         self.door.control.unlink(missing_ok=True)
         self.server = await asyncio.start_unix_server(self._serve, str(self.door.control), limit=_LINE_BYTES)
         self.door.control.chmod(0o600)
         write_json(self.door.identity, self._identity(), mode=0o600)
-
-    async def _connect(self) -> None:
-        from distributed import Client
-
-        self.live: LiveCluster = await self.provider.open(self.options)
-        self.client = await Client(
-            self.live.address,
-            security=self.live.security,
-            asynchronous=True,
-            set_as_default=False,
-            name="lepton-lab",
-        )
-
-    async def _connect_again(self) -> None:
-        """After the scheduler's death: to the one that somebody starts in its place."""
-        try:
-            await self.live.close()
-            await self._connect()
-        except Exception as error:  # noqa: BLE001  whatever the provider raises, it is tried again
-            print(f"cluster {self.cluster} cannot be reached: {type(error).__name__}: {error}", file=sys.stderr)
-            return
-        self.queue.client = self.client
 
     async def run(self) -> None:
         """Serve until told to stop, or idle for too long."""
@@ -111,8 +100,6 @@ class Agent:
                 await asyncio.wait_for(self.stopped.wait(), 1.0)
             if self._placing.done():
                 self._placing.result()  # it never ends by itself: this raises what broke it
-            if self.client.status == "closed":
-                await self._connect_again()
             if self.queue.jobs:
                 await self._refill()
                 continue
@@ -123,17 +110,18 @@ class Agent:
     async def _refill(self) -> None:
         """Ask again for workers that were promised: jobs end at their walltime, cheap machines are taken away."""
         now = time.monotonic()
-        if self._wanted is None or now < self._next_refill:
+        if self._wanted is None or self.link.live is None or now < self._next_refill:
             return
         self._next_refill = now + _REFILL_SECONDS
         try:
-            await self.live.scale(self._wanted)
+            await self.link.live.scale(self._wanted)
         except Exception as error:  # noqa: BLE001  whatever the library raises, the runs that run go on
             sys.stderr.write(f"could not ask for workers again: {type(error).__name__}: {redact(str(error))}\n")
 
     async def close(self) -> None:
         """Let everything go; running supervisors go on by themselves."""
         self._placing.cancel()
+        self._connecting.cancel()
         self.queue.close()  # the client's end is not the end of its runs
         await asyncio.sleep(0)
         self.server.close()
@@ -142,14 +130,13 @@ class Agent:
         self.keeper.stop(wait_seconds=3.0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS if self.cluster == LOCAL else _GIVE_BACK_SECONDS):
-                await self.client.close()
-                await self.live.close()
+                await self.link.close()
 
     def _identity(self) -> dict[str, Any]:
         return {
             "cluster": self.cluster,
             "provider": self.provider.name,
-            "address": self.live.address,
+            "address": self.link.where,
             **ProcessMark.of(os.getpid()).to_dict(),
             "since": self.started,
             "build": self.build,
@@ -199,16 +186,17 @@ class Agent:
     async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
         jobs = self.queue.jobs
         if not jobs:
-            await self.queue.look_at_workers()  # with jobs it looks all the time
-        workers = list(self.queue.workers.values())
+            with contextlib.suppress(OSError):  # its problem is told below
+                await self.queue.look_at_workers()  # with jobs it looks all the time
+        workers = list(self.queue.roster.workers.values())
         running = [run for run, job in jobs.items() if job.is_active]
         return {
             **self._identity(),
-            **self.live.info(),
+            **(self.link.live.info() if self.link.live is not None else {}),
             "devices": host_devices() if self.cluster == LOCAL else [each for one in workers for each in one.devices],
             "workers": [each.to_dict() for each in workers],
             "free_devices": self.queue.free_devices(),
-            "problems": self.queue.problems,
+            "problems": self.queue.roster.problems if self.link.is_up else {"scheduler": self.link.problem},
             "running": running,
             "queued": [run for run in jobs if run not in running],
             "spare": self.keeper.state(),
@@ -221,19 +209,19 @@ class Agent:
 
     async def _check(self, request: dict[str, Any]) -> dict[str, Any]:
         """What every worker says to a question, for :func:`.readiness.check_workers`."""
+        if not self.link.is_up:
+            return {"error": self.link.problem}
         await self.queue.look_at_workers()
-        facts = self.queue.workers
-        said = (
-            await self.client.run(report, request["question"], workers=list(facts), on_error="return") if facts else {}
-        )
+        facts, client = self.queue.roster.workers, self.link.client
+        said = await client.run(report, request["question"], workers=list(facts), on_error="return") if facts else {}
         broken = {address: str(each) for address, each in said.items() if isinstance(each, BaseException)}
         return {
             "reports": {
-                address: {**each, "shares_home": facts[address].shares_home}
+                address: {**each, "shares_home": facts[address].shares_home, "site": facts[address].site}
                 for address, each in said.items()
                 if address not in broken
             },
-            "problems": {**self.queue.problems, **broken},
+            "problems": {**self.queue.roster.problems, **broken},
         }
 
     async def _children(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -242,11 +230,14 @@ class Agent:
 
     async def _scale(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask for a number of workers. Only those without a run may be taken away."""
-        identity = await self.client.scheduler.identity(n_workers=-1)
-        busy = {job.worker.address for job in self.queue.jobs.values() if job.is_active and job.worker}
+        if not self.link.is_up or self.link.live is None:
+            return {"error": self.link.problem}
+        identity = await self.link.client.scheduler.identity(n_workers=-1)
+        seats = [seat for job in self.queue.jobs.values() for seat in job.seats]
+        busy = {seat.worker.address for seat in seats if seat.worker is not None}
         idle = [str(each["name"]) for address, each in identity["workers"].items() if address not in busy]
         self._wanted = int(request["workers"])
-        await self.live.scale(self._wanted, idle)
+        await self.link.live.scale(self._wanted, idle)
         return {"asked": int(request["workers"]), "connected": len(identity["workers"]), "busy": len(busy)}
 
     async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,24 @@ from .watching import supervisor_of, watch
 
 
 @dataclass(frozen=True)
+class GangPlace:
+    """One host's place in a gang, as :class:`lepton_lab.work.gang.Hosts` reads it."""
+
+    nodes: int
+    node_rank: int
+    rdzv: str = ""
+    interface: str = ""
+
+
+@dataclass(frozen=True)
 class AttemptPlan:
     """What a task needs to know. ``environment`` is never shown."""
 
     run_dir: str
     number: int
     grace_seconds: float
+    gang: GangPlace | None = None
+    """Where this host's part of an attempt on several hosts meets the others."""
     cpus: int | None = None
     devices: int = 1
     """How many devices the cores of the worker's host are shared by."""
@@ -48,14 +61,30 @@ class AttemptPlan:
 
     @property
     def key(self) -> str:
-        """The Dask key; every attempt has its own."""
-        return f"lepton-{Path(self.run_dir).name}-{self.number}"
+        """The Dask key; every attempt has its own, and so has every host of a gang."""
+        return f"lepton-{self.attempt.run}-{self.attempt.path.name}"
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run, where the plan is carried out."""
+        return RunFolder(Path(self.run_dir))
+
+    @property
+    def host(self) -> int:
+        """The number of this host in its gang."""
+        return self.gang.node_rank if self.gang else 0
+
+    @property
+    def attempt(self) -> AttemptFolder:
+        """The attempt, or this host's part of it, where the plan is carried out."""
+        return self.folder.attempt(self.number, self.host)
 
     def job(self) -> dict[str, Any]:
         """The supervisor's line, made on the worker."""
         return {
             "run_dir": self.run_dir,
             "attempt": self.number,
+            "gang": asdict(self.gang) if self.gang else None,
             "threads": allotted_threads(self.cpus, self.environment.values, self.devices),
             "grace_seconds": self.grace_seconds,
             "orphan_grace_seconds": None if self.stays else self.orphan_grace_seconds,
@@ -67,12 +96,12 @@ class AttemptPlan:
 
 def run_attempt(plan: AttemptPlan) -> dict[str, Any]:
     """Try the run once: ``{"run", "attempt", "status"}``, where the status may be ``fenced`` or ``gone``."""
-    folder = RunFolder(Path(plan.run_dir))
+    folder = plan.folder
     answer: dict[str, Any] = {"run": folder.run, "attempt": plan.number}
     try:
-        attempt = folder.take_lease(plan.number, ProcessMark.of(os.getpid()).to_dict())
+        attempt = take_lease(plan, ProcessMark.of(os.getpid()).to_dict())
     except Fenced:
-        return {**answer, "status": _adopt(folder, plan)}
+        return {**answer, "status": _adopt(plan)}
     except FileNotFoundError:
         return {**answer, "status": "gone"}
     try:
@@ -84,6 +113,16 @@ def run_attempt(plan: AttemptPlan) -> dict[str, Any]:
         return {**answer, "status": watch(plan, process)}
     with process:
         return {**answer, "status": watch(plan, ProcessMark.of(process.pid))}
+
+
+def take_lease(plan: AttemptPlan, holder: Mapping[str, Any]) -> AttemptFolder:
+    """Begin what the plan is about.
+
+    Raises :class:`Fenced` when that was begun before, and :class:`FileNotFoundError` without the run.
+    """
+    if plan.host:
+        return plan.folder.take_part(plan.number, plan.host, holder)
+    return plan.folder.take_lease(plan.number, holder)
 
 
 def _start(plan: AttemptPlan, attempt: AttemptFolder) -> ProcessMark | subprocess.Popen[bytes]:
@@ -109,9 +148,9 @@ def _start(plan: AttemptPlan, attempt: AttemptFolder) -> ProcessMark | subproces
     return process
 
 
-def _adopt(folder: RunFolder, plan: AttemptPlan) -> str:
+def _adopt(plan: AttemptPlan) -> str:
     """Watch the attempt if somebody looks after it; otherwise this task is fenced."""
-    attempt = folder.attempt(plan.number)
+    attempt = plan.attempt
     supervisor = supervisor_of(attempt) if attempt.path.is_dir() and attempt.ended() is None else None
     if supervisor is None or not supervisor.is_here:
         return "fenced"

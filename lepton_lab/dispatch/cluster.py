@@ -53,6 +53,9 @@ def start_cluster(cluster: str = LOCAL, dashboard: bool = False) -> dict[str, An
     door = AgentDoor(cluster)
     door.ask("spare", _spare_wish(collect_environment()), {"dashboard": True} if dashboard else {})
     status = cluster_status(cluster)
+    away = status.get("problems", {}).get("scheduler")
+    if away:
+        raise ClusterError(f"{door} is not there: {away}. Its log: {door.log}")
     if dashboard and not status.get("dashboard"):
         raise ClusterError(f"{door} runs without a dashboard. Stop it first: {door.stop_command}")
     return status
@@ -112,11 +115,15 @@ def check_readiness(recipe: Recipe, question: Question) -> None:
     """
     cluster = recipe.resources.cluster
     _, options = find_provider(cluster)
+    if cluster == LOCAL and recipe.resources.workers > 1:
+        what, do = f"the run needs {recipe.resources.workers} machines", "Use --processes, or another --cluster."
+        raise RequestError(Problem(what, "the cluster local is this one", do, where="resources.workers"))
     if cluster == LOCAL or not recipe.resources.check_workers:
         return
     answer = AgentDoor(cluster).ask("check", {"question": question.to_dict()})
     here = report({})
-    problems = check_workers(recipe, answer["reports"], here, question)
+    to_come = options.hosts_to_come if isinstance(options, StartedOptions) else 0
+    problems = check_workers(recipe, answer["reports"], here, question, to_come)
     for address, text in answer["problems"].items():
         do = "Install Lepton Lab there, of the same version, and start the worker again."
         problems.append(Problem(f"worker {address} cannot take runs", text, do, where="resources.cluster"))

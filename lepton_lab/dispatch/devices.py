@@ -59,6 +59,12 @@ class DeviceLock:
             return True
         return False
 
+    def release(self) -> None:
+        """Let go of the device, if one was got."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.device, self.descriptor = "", -1
+
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What the worker must inherit to hold the device too."""

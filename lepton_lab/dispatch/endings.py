@@ -17,11 +17,16 @@ from typing import Any
 from ..errors import RequestError
 from ..record import DISTURBED, AttemptFolder, EventWriter, RunFolder, can_shrink, checkpoint_step, last_complete
 
+BUSY = "busy"
+"""Why an attempt on several hosts ended that could not have all their devices at once: it has cost nothing."""
+
 _LOG_LINES = 12
 _LOG_BYTES = 4000
 _DISTURBANCES = {
     "terminate": ("terminated", "It was told to leave, as when a machine shuts down."),
     "orphan": ("orphaned", "Its cluster had gone away."),
+    "leave": ("host", "Another host of its gang was lost."),
+    "busy": (BUSY, "Another run had the device of one of its hosts."),
 }
 
 
@@ -43,7 +48,7 @@ class AttemptLimit:
         for attempt in folder.attempts():
             ended = attempt.ended() or {}
             step = -1 if ended.get("checkpoint") is None else int(ended["checkpoint"])
-            counts = ended.get("status") == DISTURBED and not _needs_less_memory(attempt, ended)
+            counts = ended.get("status") == DISTURBED and not _costs_nothing(attempt, ended)
             in_vain = in_vain + 1 if counts and step <= before else 0
             before = max(before, step)
         return cls(most, in_vain, before)
@@ -51,7 +56,7 @@ class AttemptLimit:
     def applied(self, attempt: AttemptFolder, ending: dict[str, Any], checkpoint: int | None) -> dict[str, Any]:
         """The ending of a disturbed attempt: the run's failure if it was the last one allowed."""
         came_further = checkpoint is not None and checkpoint > self.checkpoint
-        if came_further or _needs_less_memory(attempt, ending) or self.in_vain + 1 < self.most:
+        if came_further or _costs_nothing(attempt, ending) or self.in_vain + 1 < self.most:
             return ending
         how_often = f"{self.most} attempts in a row" if self.most > 1 else "the only attempt allowed"
         message = f"{ending['message']}\nThis was so after {how_often} without a new checkpoint (--max-attempts)."
@@ -64,9 +69,9 @@ def ending_of(
     """``status`` with ``reason``, ``message``, ``problems``, ``metrics`` of an attempt whose worker has ended.
 
     The status is one of a run's, or ``disturbed``. ``exit_code`` as of :class:`subprocess.Popen`
-    (None: not known); ``asked`` is ``cancel``, ``terminate``, ``orphan`` or empty; ``killed_after``
-    are the seconds of grace that the worker let pass; ``memory`` is what the system says of memory
-    running out.
+    (None: not known); ``asked`` is ``cancel``, ``terminate``, ``orphan``, ``leave``, ``busy`` or empty;
+    ``killed_after`` are the seconds of grace that the worker let pass; ``memory`` is what the system says
+    of memory running out.
     """
     outcome = attempt.outcome()
     if outcome is not None:
@@ -107,14 +112,15 @@ def end_run(
 ) -> str:
     """Write how an attempt ended, and the end of the run unless the attempt was disturbed; the status that stands.
 
-    Without a ``limit`` to the attempts a disturbed one is always followed by another.
+    Without a ``limit`` to the attempts a disturbed one is always followed by another. What happens on another host
+    of a gang ends only that part; the first host's end is the attempt's.
     """
     ending = {"reason": "", "message": "", **ending}
     if ending["status"] == "cancelled":
         asked = folder.asked("cancel") or {}
         ending |= {key: asked[key] for key in ("reason", "message") if asked.get(key)}
     step = _last_step(folder)
-    if ending["status"] == DISTURBED and limit is not None:
+    if ending["status"] == DISTURBED and limit is not None and attempt.host == 0:
         ending = limit.applied(attempt, ending, step)
     attempt.free_reserve()  # the worker may have died before it did
     if attempt.end(**ending, checkpoint=step):  # else somebody was quicker, and tells it
@@ -127,7 +133,7 @@ def end_run(
 def publish_end(folder: RunFolder, attempt: AttemptFolder) -> str:
     """Give the run the end that its last attempt has, if that is one; the run's status, or an empty string."""
     ended = attempt.ended()
-    if ended is None or ended["status"] == DISTURBED or (attempt.path / "final.json").exists():
+    if ended is None or ended["status"] == DISTURBED or attempt.host or (attempt.path / "final.json").exists():
         return ""
     known = {key: value for key, value in ended.items() if key not in ("status", "time", "checkpoint")}
     folder.finish(ended["status"], attempt=attempt.number, **known)
@@ -176,6 +182,11 @@ def _disturbed_by(asked: str) -> dict[str, Any]:
 def _needs_less_memory(attempt: AttemptFolder, ending: Mapping[str, Any]) -> bool:
     """Whether memory ran out, and the next attempt can hold fewer rows at once."""
     return ending.get("reason") == "memory" and can_shrink(attempt)
+
+
+def _costs_nothing(attempt: AttemptFolder, ending: Mapping[str, Any]) -> bool:
+    """Whether an attempt does not count as one in vain."""
+    return ending.get("reason") == BUSY or _needs_less_memory(attempt, ending)
 
 
 def _told(attempt: AttemptFolder, ending: dict[str, Any], checkpoint: int | None) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def hand_over(
         host=platform.node(),
         created=header["created"],
         cpus=resources.cpus,
+        workers=resources.workers if recipe.kind == "train" else 1,
         gpu=resources.gpu,
         grace_seconds=resources.grace_seconds,
         orphan_grace_seconds=resources.orphan_grace_seconds,

@@ -28,6 +28,8 @@ class RunOrder:
     parent: str
     use_spare: bool
     worker_module: str
+    workers: int = 1
+    """Hosts that it needs at once."""
     gpu: bool = False
     """Whether it goes to no worker without a GPU."""
     needs_device: bool = True

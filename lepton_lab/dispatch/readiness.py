@@ -74,10 +74,12 @@ def check_workers(
     reports: Mapping[str, Mapping[str, Any]],
     here: Mapping[str, Any],
     question: Question,
+    hosts_to_come: int = 0,
 ) -> list[Problem]:
     """Everything that would go wrong, one problem a cause, each with the workers that it is about.
 
-    ``reports`` are :func:`report`'s by the workers' addresses, with ``shares_home`` beside; ``here`` is this machine's.
+    ``reports`` are :func:`report`'s by the workers' addresses, with ``shares_home`` and ``site`` beside; ``here`` is
+    this machine's. ``hosts_to_come`` are all that a cluster will have which starts its workers itself.
     """
     found: dict[tuple[str, str, str], list[str]] = {}
     for address, said in reports.items():
@@ -87,10 +89,27 @@ def check_workers(
         Problem(f"{what}, on {_few(workers, len(reports))}", got, do, where=_WHERE)
         for (what, got, do), workers in found.items()
     ]
+    problems += _too_few_hosts(recipe, reports, hosts_to_come)
     if recipe.resources.gpu and reports and all(_gpus(said) == [] for said in reports.values()):
         do = "Use a cluster whose workers have one, or leave --gpu out."
         problems.append(Problem("the run needs a GPU", f"none on any of {len(reports)} workers", do, where=_WHERE))
     return problems
+
+
+def _too_few_hosts(recipe: Recipe, reports: Mapping[str, Mapping[str, Any]], to_come: int) -> list[Problem]:
+    """Whether a gang has as many hosts as it wants. Workers of one host share its devices and count once."""
+    wanted = recipe.resources.workers
+    able = {said["site"]: said["host"] for said in reports.values() if not recipe.resources.gpu or _gpus(said)}
+    if wanted == 1 or max(len(able), to_come) >= wanted:
+        return []
+    if to_come:
+        do = f"Let the cluster have {wanted}: lepton cluster use … --workers {wanted}"
+        return [Problem(f"the run needs {wanted} machines", f"a cluster of {to_come}", do, where="resources.workers")]
+    got = f"{len(able)}" + (f" ({', '.join(sorted(able.values()))})" if able else "")
+    less = f"set --machines to {len(able)}, or " if len(able) > 1 else ""
+    do = f"Start dask workers on {wanted - len(able)} more, {less}use --processes on one machine."
+    kind = " with a GPU" if recipe.resources.gpu else ""
+    return [Problem(f"the run needs {wanted} machines{kind} with a worker", got, do, where="resources.workers")]
 
 
 def _problems_of(

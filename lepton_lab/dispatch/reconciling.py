@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from ..errors import Fenced
 from ..record import RunFolder, unfinished_runs
 from .endings import end_attempt
+from .job import Job
 from .order import order_of
-from .queue import Job
 
 
 def unfinished_jobs(cluster: str, environment: Mapping[str, str]) -> Iterator[Job]:

@@ -6,12 +6,13 @@ Standard library only: it starts in a few hundredths of a second.
 
 It reads one JSON line, from its standard input or, as a spare, from a Unix socket::
 
-    {"run_dir", "attempt", "threads", "environment": {…}, "grace_seconds", "orphan_grace_seconds", "limit",
+    {"run_dir", "attempt", "gang", "threads", "environment": {…}, "grace_seconds", "orphan_grace_seconds", "limit",
      "needs_device"}
 
 The environment is passed on to the worker and nowhere else. ``orphan_grace_seconds`` is null
 where the attempt goes on by itself when Dask is gone; elsewhere it saves and leaves so long
-after the Dask worker that watched it. ``limit`` is an :class:`~.endings.AttemptLimit`.
+after the Dask worker that watched it. ``limit`` is an :class:`~.endings.AttemptLimit`, ``gang`` null or
+an :class:`~.attempt.GangPlace`: then there is a supervisor on each host, and the first one's word counts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -38,6 +40,7 @@ from .starting import WORKER_MODULE, open_log, start_worker
 from .watching import watcher_of
 
 _LOOK_SECONDS = 0.05
+_GANG_DEVICE_SECONDS = 10.0  # two gangs that wait for each other's hosts must not do so for ever
 
 
 class Supervision:
@@ -49,7 +52,8 @@ class Supervision:
         self._worker_module = worker_module
         self._worker = worker
         self._folder = RunFolder(Path(job["run_dir"]))
-        self._attempt = self._folder.attempt(int(job["attempt"]))
+        self._gang: dict[str, Any] | None = job["gang"]
+        self._attempt = self._folder.attempt(int(job["attempt"]), self._gang["node_rank"] if self._gang else 0)
         self._asked = ""
         self._deadline: float | None = None
         self._was_killed = False
@@ -95,12 +99,16 @@ class Supervision:
     def _wait_for_device(self) -> bool:
         """Whether this run has a device now; False when it was asked to stop before."""
         waiting = False
+        patience = _GANG_DEVICE_SECONDS if self._gang else math.inf
+        deadline = time.monotonic() + patience
         while True:
             self._look()
             if self._asked:
                 return False
             if self._lock.acquire():
                 return True
+            if time.monotonic() > deadline:
+                self._ask("busy")
             if not waiting:
                 waiting = True
                 self._events.log("Waits for a device: another run of this machine has it.")
@@ -117,6 +125,7 @@ class Supervision:
         assigned = {
             "run_dir": self._job["run_dir"],
             "attempt": self._job["attempt"],
+            "gang": self._gang,
             "threads": self._job["threads"],
             "env": environment,
         }
@@ -163,6 +172,8 @@ class Supervision:
             with contextlib.suppress(OSError):
                 self._events.status(status="cancelling")
             self._ask("cancel")
+        if is_news and not self._asked and self._is_told_to_leave():
+            self._ask("leave")
         if self._worker is None:
             return
         if self._asked and self._deadline is None:
@@ -176,6 +187,11 @@ class Supervision:
         if asked and asked["time"] != self._saved_for and catches(self._worker.pid, signal.SIGUSR1):
             self._saved_for = asked["time"]
             self._worker.send_signal(signal.SIGUSR1)
+
+    def _is_told_to_leave(self) -> bool:
+        """Whether this attempt has ended on another host of its gang."""
+        asked = self._folder.asked("leave")
+        return self._gang is not None and asked is not None and asked["attempt"] == self._attempt.number
 
     def _leave_to_others(self) -> None:
         """Somebody declared this attempt over, when nothing had been heard of it for long: nothing here counts."""

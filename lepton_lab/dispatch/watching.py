@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..record import DISTURBED, AttemptFolder, RunFolder, read_json, write_json
+from ..record import DISTURBED, AttemptFolder, read_json, write_json
 from .endings import end_attempt, ending_of, publish_end
 from .processes import ProcessMark
 
@@ -45,8 +44,7 @@ def watch(plan: AttemptPlan, supervisor: ProcessMark) -> str:
 
 def conclude(plan: AttemptPlan) -> str:
     """How the attempt ended whose supervisor has gone; written here if that one could not. Blocks while it saves."""
-    folder = RunFolder(Path(plan.run_dir))
-    attempt = folder.attempt(plan.number)
+    folder, attempt = plan.folder, plan.attempt
     if not attempt.path.is_dir():
         return "gone"
     ended = attempt.ended()
@@ -63,7 +61,7 @@ def conclude(plan: AttemptPlan) -> str:
 
 async def look_after(plan: AttemptPlan) -> str:
     """Runs on a worker of the host where the attempt is: become its watcher; ``going on``, or how it ended."""
-    attempt = RunFolder(Path(plan.run_dir)).attempt(plan.number)
+    attempt = plan.attempt
     supervisor = supervisor_of(attempt)
     if supervisor is not None and supervisor.is_alive():
         write_json(attempt.path / "watcher.json", ProcessMark.of(os.getpid()).to_dict())

@@ -28,7 +28,7 @@ class ResourcesConfig(Section):
     )
     workers: int = option(
         1,
-        "Machines that train the model together, with --processes each.",
+        "Machines that train the model together, with --processes each. What they say to each other is not encrypted.",
         flag="machines",
         ge=1,
         advanced=True,

@@ -5,9 +5,11 @@
     runs/RUN/
       run.json                 the header, written once
       recipe.yaml              the plan, written once
+      waiting.json             what keeps it waiting, if it is not only its turn
       order.json               how it was handed over; what the submitter's agent needs to try it again
       control/cancel.json      somebody asked the run to stop
       control/save.json        somebody asked for a checkpoint now
+      control/leave.json       an attempt must end on every host, because it has on one
       attempts/1/              made by who takes the lease: mkdir is the compare-and-swap
         lease.json             who holds it
         supervisor.json        who looks after it, and its worker
@@ -19,6 +21,7 @@
         checkpoints/ model/ adapter/ …
         ended.json             how the attempt ended: the first to say so is right; without it nobody takes the next one
         final.json             the run's, from before somebody resumed it
+      attempts/1-host-1/       the same on the second host of a gang: its supervisor, its processes' last words
       final.json               the last status; written once, after the last event
 
 Standard library only: the supervisor imports this.
@@ -73,11 +76,16 @@ def new_run_id() -> str:
 
 @dataclass(frozen=True)
 class AttemptFolder:
-    """One try at a run. Its holder writes here and nowhere else."""
+    """One try at a run. Its holder writes here and nowhere else.
+
+    An attempt on several hosts has a folder for each: that of ``host`` 0 is the attempt's own, with the events,
+    the checkpoints and the end; of the others only supervision is told there.
+    """
 
     run: str
     number: int
     path: Path
+    host: int = 0
 
     def writer(self, name: str) -> EventWriter:
         """The event file of the writer ``name`` (``trainer``, ``supervisor``, ``dispatch``)."""
@@ -145,10 +153,6 @@ class AttemptFolder:
         """The last words of a gang's processes, in their order; those that died without one are missing."""
         found = [read_json(path) for path in self.path.glob("outcome-rank-*.json")]
         return sorted(found, key=lambda each: int(each["rank"]))
-
-    def write_node_outcome(self, node: int, outcome: Mapping[str, Any]) -> None:
-        """What became of the processes of a gang on one of its other hosts."""
-        write_json(self.path / f"outcome-node-{node}.json", outcome)
 
     def outcome(self) -> dict[str, Any] | None:
         """The worker's last word, or None when it died without one."""
@@ -251,9 +255,15 @@ class RunFolder:
         numbers = sorted(int(each.name) for each in folder.iterdir() if each.name.isdigit())
         return [self.attempt(number) for number in numbers]
 
-    def attempt(self, number: int) -> AttemptFolder:
-        """The attempt ``number``, whether or not it exists."""
-        return AttemptFolder(self.run, number, self.path / "attempts" / str(number))
+    def attempt(self, number: int, host: int = 0) -> AttemptFolder:
+        """The attempt ``number`` (or its part on another host of a gang), whether or not it exists."""
+        name = f"{number}-host-{host}" if host else str(number)
+        return AttemptFolder(self.run, number, self.path / "attempts" / name, host)
+
+    def parts_elsewhere(self, number: int) -> list[AttemptFolder]:
+        """The parts of an attempt on the other hosts of its gang."""
+        names = [path.name for path in (self.path / "attempts").glob(f"{number}-host-*")]
+        return [self.attempt(number, host) for host in sorted(int(name.rpartition("-")[2]) for name in names)]
 
     def take_lease(self, number: int, holder: Mapping[str, Any] | None = None) -> AttemptFolder:
         """Begin attempt ``number``, or raise :class:`Fenced` when somebody else already has.
@@ -266,13 +276,14 @@ class RunFolder:
             raise Fenced(f"run {self.run} has ended")
         if number > 1 and not self._may_follow(self.attempt(number - 1)):
             raise Fenced(f"attempt {number - 1} of run {self.run} has not ended")
-        attempt = self.attempt(number)
-        try:
-            attempt.path.mkdir()
-        except FileExistsError:
-            raise Fenced(f"attempt {number} of run {self.run} is taken") from None
-        write_json(attempt.path / "lease.json", {"time": time.time(), "pid": os.getpid(), **(holder or {})})
-        return attempt
+        return self._take(self.attempt(number), holder)
+
+    def take_part(self, number: int, host: int, holder: Mapping[str, Any] | None = None) -> AttemptFolder:
+        """Begin the part of attempt ``number`` on another host of its gang; who holds the attempt decides on its parts.
+
+        Raises :class:`Fenced` when somebody else already has.
+        """
+        return self._take(self.attempt(number, host), holder)
 
     def events(self) -> list[Event]:
         """Every event of every attempt and writer, in order, nothing folded."""
@@ -297,6 +308,18 @@ class RunFolder:
         """The request ``word``, or None."""
         found: dict[str, Any] | None = read_json(self.path / "control" / f"{word}.json")
         return found
+
+    def tell_waiting(self, what: str) -> None:
+        """Say what a run waits for beside its turn; with an empty string, nothing any more."""
+        path = self.path / "waiting.json"
+        if what:
+            write_json(path, {"time": time.time(), "message": what})
+        else:
+            path.unlink(missing_ok=True)
+
+    def waiting(self) -> str:
+        """What the run waits for beside its turn, or an empty string."""
+        return str((read_json(self.path / "waiting.json") or {}).get("message", ""))
 
     def withdraw(self, word: str) -> None:
         """Forget a request."""
@@ -340,6 +363,14 @@ class RunFolder:
     def close_again(self, attempt: AttemptFolder) -> None:
         """Undo :meth:`reopen`, when nobody could be found to go on."""
         (attempt.path / "final.json").rename(self.path / "final.json")
+
+    def _take(self, attempt: AttemptFolder, holder: Mapping[str, Any] | None) -> AttemptFolder:
+        try:
+            attempt.path.mkdir()
+        except FileExistsError:
+            raise Fenced(f"attempt {attempt.path.name} of run {self.run} is taken") from None
+        write_json(attempt.path / "lease.json", {"time": time.time(), "pid": os.getpid(), **(holder or {})})
+        return attempt
 
     def _may_follow(self, attempt: AttemptFolder) -> bool:
         ended = attempt.ended()

@@ -194,8 +194,9 @@ class RunFold:
                 view.status, view.reason = "lost", "heartbeat" if link_down_since is None else "link"
                 if link_down_since is None:
                     view.message = f"its supervisor has been silent for {view.as_of - beat:.0f} s"
-        elif view.status == "queued" and folder.asked("cancel"):
-            view.status = "cancelling"
+        elif view.status == "queued":
+            view.message = folder.waiting() or view.message
+            view.status = "cancelling" if folder.asked("cancel") else "queued"
         return view
 
 

@@ -49,6 +49,11 @@ class WorkContext:
         return self.ranks.rank if self.ranks else 0
 
     @property
+    def is_first_on_host(self) -> bool:
+        """Whether this process leaves word for whoever looks after its host: rank 0, or the first on another host."""
+        return self.ranks is None or self.ranks.local == 0
+
+    @property
     def rank_count(self) -> int:
         """How many processes train the model."""
         return self.ranks.count if self.ranks else 1

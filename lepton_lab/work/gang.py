@@ -8,6 +8,9 @@
 The leader passes on what it is asked over one pipe, the ranks' standard input: a letter that any rank
 reads and all agree on at their next step. Ranks get their order by environment; nothing of it is on
 disk. If one is lost, all are ended, and the next attempt goes on from the last complete checkpoint.
+
+Over several hosts there is a leader on each. What becomes of the first host's ranks becomes of the
+attempt, so ranks elsewhere leave it their last words in the store where they met.
 """
 
 from __future__ import annotations
@@ -57,6 +60,7 @@ def lead(attempt: AttemptFolder, order: dict[str, Any], processes: int) -> None:
         "run_dir": order["run_dir"],
         "attempt": order["attempt"],
         "threads": max(1, int(order["threads"]) // processes),
+        "host": hosts.node_rank,
         "store": str(meeting / "store") if hosts.nodes == 1 else None,
         "leader": os.getpid(),
     }
@@ -79,10 +83,7 @@ def lead(attempt: AttemptFolder, order: dict[str, Any], processes: int) -> None:
         shutil.rmtree(meeting, ignore_errors=True)
     attempt.free_reserve()
     outcome = decide(attempt.rank_outcomes(), failures)
-    if hosts.node_rank == 0:
-        attempt.write_outcome(outcome.pop("status"), **outcome)
-    else:
-        attempt.write_node_outcome(hosts.node_rank, outcome)
+    attempt.write_outcome(outcome.pop("status"), **outcome)
 
 
 def _run_ranks(hosts: Hosts, processes: int, failures: list[Any]) -> None:

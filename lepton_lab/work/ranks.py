@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..record import Event, EventWriter
 
+_LAST_WORDS = "lepton/last-words/{}"
 _CPU_BACKEND = "gloo"
 _GPU_BACKEND = "nccl"
 
@@ -36,13 +38,15 @@ class Silence(EventWriter):
 class Ranks:
     """This process's place among ``count`` that train one model; ``local`` is its number on its host.
 
-    Small words go over a group of their own on the CPU, so that no GPU waits for them.
+    Small words go over a group of their own on the CPU, so that no GPU waits for them. ``store`` is where ranks on
+    several hosts met; it is kept by the first host's leader and outlives the ranks.
     """
 
     rank: int
     count: int
     local: int
     words: Any
+    store: Any = None
 
     @classmethod
     def join(cls, store: str | None) -> Ranks:
@@ -58,7 +62,11 @@ class Ranks:
             backend = _GPU_BACKEND
         meeting = f"file://{store}" if store else "env://"
         distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=count)
-        return cls(rank, count, local, distributed.new_group(backend=_CPU_BACKEND))
+        place = None
+        if not store:
+            address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            place = distributed.TCPStore(*address, is_master=False, wait_for_workers=False)
+        return cls(rank, count, local, distributed.new_group(backend=_CPU_BACKEND), place)
 
     def most(self, *numbers: int) -> list[int]:
         """The largest of what each rank says, number by number: every rank gets the same answer."""
@@ -90,6 +98,28 @@ class Ranks:
         found: list[Any] | None = [None] * self.count if self.rank == 0 else None
         distributed.gather_object(value, found, group=self.words)
         return found or []
+
+    def spread(self, tensors: Iterable[Any]) -> None:
+        """Give every rank what rank 0 has in these tensors."""
+        from torch import distributed
+
+        for each in tensors:
+            distributed.broadcast(each, 0)
+
+    def exchange_last_words(self, outcome: dict[str, Any]) -> dict[int, dict[str, Any]]:
+        """Leave word of how this rank failed; what ranks elsewhere have left, by rank.
+
+        One that fails says so before its connections close, so who failed for that reason finds the cause.
+        """
+        found: dict[int, dict[str, Any]] = {}
+        if self.store is None:
+            return found  # the others' are in the attempt's folder
+        with contextlib.suppress(RuntimeError):  # the first host has gone: nobody is left to hear it
+            self.store.set(_LAST_WORDS.format(self.rank), json.dumps({**outcome, "time": time.time()}))
+            for rank in range(self.count):
+                if rank != self.rank and self.store.check([_LAST_WORDS.format(rank)]):
+                    found[rank] = json.loads(self.store.get(_LAST_WORDS.format(rank)))
+        return found
 
     def leave(self) -> None:
         """Part in peace: nobody takes the other's end for a fault."""

@@ -68,11 +68,12 @@ def main(job: Job | None = None) -> None:
     order = json.loads(line)
     os.environ.update(order.get("env") or {})
     folder = RunFolder(Path(order["run_dir"]))
-    attempt = folder.attempt(int(order["attempt"]))
+    gang_order = order.get("gang") or {}
+    attempt = folder.attempt(int(order["attempt"]), int(gang_order.get("node_rank", 0)))
     if spare:
         _redirect(attempt)
     processes = _processes(folder)
-    if processes > 1 or order.get("gang"):
+    if processes > 1 or gang_order:
         attempt.keep_reserve()
         gang.lead(attempt, order, processes)
     else:
@@ -93,11 +94,13 @@ def _run_rank(order: dict[str, Any]) -> None:
     """One process of a gang: what it writes of its end, the leader reads."""
     gang.end_with_leader(int(order["leader"]))
     folder = RunFolder(Path(order["run_dir"]))
-    attempt = folder.attempt(int(order["attempt"]))
+    attempt = folder.attempt(int(order["attempt"]), int(order["host"]))
     ranks = Ranks.join(order["store"])
     outcome = _run(folder, attempt, int(order["threads"]), _do_job, ranks)
     attempt.write_rank_outcome(ranks.rank, outcome)
     if outcome["status"] == "failed":
+        for rank, said in ranks.exchange_last_words(outcome).items():
+            attempt.write_rank_outcome(rank, said)
         os._exit(1)  # the others may wait for this one for ever: the leader ends them
     ranks.leave()
 

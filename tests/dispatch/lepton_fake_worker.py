@@ -26,6 +26,13 @@ def save(attempt: AttemptFolder, step: int) -> None:
     mark_complete(path)
 
 
+def follow_first_host(attempt: AttemptFolder) -> None:
+    """What another host of a gang does: it learns along until the first one has done, or it is told to stop."""
+    while not stop["asked"] and not select.select([sys.stdin], [], [], 0.02)[0]:
+        pass
+    attempt.write_outcome("cancelled", reason="cancelled", message="stopped along")
+
+
 def score(folder: RunFolder) -> float:
     """What a training with this learning rate comes to: best at 1e-3."""
     return max(0.0, 1 - abs(math.log10(float(folder.recipe().train.learning_rate or 1)) + 3) / 4)
@@ -40,7 +47,8 @@ def main() -> None:
     job = json.loads(line)
     os.environ.update(job["env"])
     folder = RunFolder(Path(job["run_dir"]))
-    attempt = folder.attempt(int(job["attempt"]))
+    host = (job.get("gang") or {}).get("node_rank", 0)
+    attempt = folder.attempt(int(job["attempt"]), host)
     if "--spare" in sys.argv:
         log = os.open(attempt.path / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
@@ -63,6 +71,10 @@ def main() -> None:
     steps = next((int(word) for word in words if word.isdigit()), 3)
     pause = next((float(word[1:]) for word in words if word[0] == "p" and word[1:].isdigit()), 10) / 1000
     found = last_complete(folder)
+    if host:
+        events.report("gang", job["gang"])
+        follow_first_host(attempt)
+        return
     for step in range(1 + (checkpoint_step(found) if found else 0), steps + 1):
         events.metric(step, {"loss": 1 / step})
         if "scores" in words:

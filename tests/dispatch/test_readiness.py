@@ -24,6 +24,7 @@ HERE: dict[str, Any] = {
     "unreadable": [],
     "unreached": [],
     "shares_home": True,
+    "site": "there 1",
 }
 
 
@@ -56,6 +57,7 @@ def test_a_worker_like_this_machine_is_fine() -> None:
         ({"unreached": ["huggingface.co:443"]}, {}, ("Hub cannot be reached", "huggingface.co:443")),
         ({}, {"gpu": True}, ("needs a GPU", "none on any of 1 workers")),
         ({"devices": ["0"]}, {"gpu": True}, ("torch cannot use the GPU", "without CUDA")),
+        ({}, {"machines": 3}, ("needs 3 machines", "1 (there)", "Start dask workers on 2 more")),
         ({"cores": 4}, {"cpus": 6}, ("asks for 6 cores", "Set --cpus to 4")),
     ],
 )

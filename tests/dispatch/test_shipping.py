@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ async def elsewhere(home: Path, kind: type[WorkerPort] = WorkerPort) -> AsyncIte
         Worker(scheduler.address, nthreads=1, dashboard=False, host="127.0.0.1") as worker,
         Client(scheduler.address, asynchronous=True, set_as_default=False) as client,
     ):
-        yield kind(client, worker.address, home=str(home))
+        yield kind(SimpleNamespace(client=client), worker.address, home=str(home))
 
 
 def in_loop(test: Callable[[], Any]) -> None:
@@ -169,12 +170,12 @@ def test_events_are_copied_byte_by_byte_whatever_gets_lost(two_homes: tuple[Path
         async with elsewhere(two_homes[1], ShakyPort) as port:
             growing = asyncio.create_task(grow())
             for _ in range(3):  # an agent that is killed, and the next one
-                following = asyncio.create_task(Mirror(ours, 1, port).follow())
+                following = asyncio.create_task(Mirror(ours, ours.attempt(1), port).follow())
                 await asyncio.sleep(0.3)
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
             await growing
-            mirror = Mirror(ours, 1, port)
+            mirror = Mirror(ours, ours.attempt(1), port)
             await mirror.follow()
             assert mirror.state["ended"]["status"] == "succeeded"
 
@@ -206,7 +207,7 @@ def test_events_are_seen_soon(two_homes: tuple[Path, Path]) -> None:
 
     async def test() -> None:
         async with elsewhere(two_homes[1]) as port:
-            tasks = [asyncio.create_task(each) for each in (Mirror(ours, 1, port).follow(), look())]
+            tasks = [asyncio.create_task(each) for each in (Mirror(ours, ours.attempt(1), port).follow(), look())]
             for _ in range(100):
                 for _ in range(20):
                     events.metric(1, {"loss": 0.1})
@@ -255,7 +256,7 @@ def test_checkpoints_and_artifacts_come_whole_and_go_on_where_they_stopped(two_h
             assert 0 < arrived < 2_000_000
             port.asked.clear()
             port.share = 0.3
-            following = asyncio.create_task(Mirror(ours, 1, port).follow())
+            following = asyncio.create_task(Mirror(ours, ours.attempt(1), port).follow())
             while not (ours.attempt(1).path / "model").exists() or not (ours.path / path).exists():
                 await asyncio.sleep(0.05)
             reads = [body for name, body in port.asked if name == "read" and body["path"] == f"{path}/weights"]
@@ -279,7 +280,7 @@ def test_requests_arrive_and_a_silent_link_is_told(two_homes: tuple[Path, Path])
     async def test() -> None:
         async with elsewhere(two_homes[1], ShakyPort) as port:
             port.share = 0.0
-            following = asyncio.create_task(Mirror(ours, 1, port).follow())
+            following = asyncio.create_task(Mirror(ours, ours.attempt(1), port).follow())
             while ours.attempt(1).heartbeat_time() is None:
                 await asyncio.sleep(0.02)
             ours.ask("save")

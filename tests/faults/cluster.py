@@ -32,9 +32,9 @@ class HandMadeCluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.homes_are_apart = False
+        """Whether workers started from now on have a ``LEPTON_HOME`` of their own."""
+        self.move()
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.hosts: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -42,9 +42,15 @@ class HandMadeCluster:
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
-    def start_scheduler(self) -> None:
+    def move(self) -> None:
+        """The next scheduler listens elsewhere."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    def start_scheduler(self, *options: str) -> None:
         self.scheduler = self._start(
-            "scheduler", [], "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
+            "scheduler", [], "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", *options
         )
 
     def start_worker(self, host: str, *options: str) -> None:
@@ -98,11 +104,12 @@ class HandMadeCluster:
     def _start(self, name: str, before: list[str], *words: str) -> subprocess.Popen[bytes]:
         state = self.folder / name
         state.mkdir(exist_ok=True)
+        home = {"LEPTON_HOME": str(state / "home")} if self.homes_are_apart else {}
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [*before, sys.executable, "-m", "dask", *words],
                 stdout=log,
                 stderr=log,
                 cwd=state,
-                env={**os.environ, **QUIET, "LEPTON_STATE_DIR": str(state)},
+                env={**os.environ, **QUIET, **home, "LEPTON_STATE_DIR": str(state)},
             )

@@ -26,6 +26,7 @@ class Address(Provider):
     summary = "a scheduler that runs already, by its tls:// or tcp:// address"
     options = AddressOptions
     main_option = "address"
+    is_found = True
     example = "tls://scheduler.example.org:8786 --ca-file ca.pem --cert-file me.pem --key-file me.key"
 
     def parse(self, word: str) -> AddressOptions | None:

@@ -29,6 +29,11 @@ class StartedOptions(ProviderOptions):
     workers: int = option(1, "Workers to start.", ge=1, le=10_000)
     idle_minutes: float = option(15.0, "Without a run for so long, the cluster stops by itself.", gt=0, le=10_080)
 
+    @property
+    def hosts_to_come(self) -> int:
+        """How many hosts there may be once all have started."""
+        return self.workers
+
 
 class LiveCluster(Protocol):
     """A scheduler that can be connected to. Its workers may come and go."""
@@ -77,6 +82,8 @@ class Provider:
     """Variables that its library reads (``*`` for any ending). They reach the agent's memory and no disk."""
     start_seconds: ClassVar[float] = 60.0
     """How long starting may take."""
+    is_found: ClassVar[bool] = False
+    """Whether others start and stop its scheduler, which may be away for a while."""
     is_paid: ClassVar[bool] = False
     """Whether somebody pays for it by the hour."""
     example: ClassVar[str] = ""

@@ -25,6 +25,7 @@ class SchedulerFile(Provider):
     summary = "a scheduler that runs already, by the file that it wrote"
     options = SchedulerFileOptions
     main_option = "path"
+    is_found = True
     example = "scheduler-file --path /shared/scheduler.json"
 
     def check(self, options: SchedulerFileOptions) -> list[Problem]:

@@ -34,6 +34,11 @@ class SshOptions(StartedOptions):
     python: str | None = option(None, "Python on the hosts that has this package. Default: the path of this one.")
     threads: int | None = option(None, "Threads of each worker. Default: one a core.", ge=1)
 
+    @property
+    def hosts_to_come(self) -> int:
+        """One worker a host."""
+        return len(self.hosts)
+
     @field_validator("hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:

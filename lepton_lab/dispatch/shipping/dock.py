@@ -130,6 +130,7 @@ class Dock:
         self,
         run: str,
         attempt: int,
+        host: int,
         offsets: Mapping[str, int],
         known: Mapping[str, Any],
         patience: float,
@@ -142,7 +143,7 @@ class Dock:
         whole checkpoints, ``beat_age`` the seconds since the last heartbeat by this host's clock,
         ``alive`` whether the supervisor is.
         """
-        folder = self._run(run).attempt(attempt)
+        folder = self._run(run).attempt(attempt, host)
         deadline = time.monotonic() + patience
         pause = _FIRST_LOOK_SECONDS
         while True:
@@ -230,7 +231,8 @@ class Dock:
             if not (folder.path / "attempts").is_dir():
                 return []
             earlier = [each for each in folder.attempts() if each.number < attempt]
-            for each in earlier:
+            parts = [each for number in range(1, attempt) for each in folder.parts_elsewhere(number)]
+            for each in (*earlier, *parts):
                 supervisor = read_json(each.path / "supervisor.json")
                 if supervisor:
                     ProcessMark.from_dict(supervisor).end(grace_seconds)

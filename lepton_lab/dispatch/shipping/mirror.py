@@ -39,19 +39,20 @@ _LOOK_SECONDS = 0.1
 _PAUSE_SECONDS = 0.5
 _DISK_SECONDS = 5.0
 _LEAST_BYTES = 1 << 14
+_BEGIN_SECONDS = 30.0  # for an attempt whose task nobody sees to be found there
 _SETTLE_SECONDS = 1.0  # after the end of an attempt whose task nobody sees: its last event may be on its way
 
 
 class Mirror:
     """One attempt, copied. Nobody else writes these copies; there is one mirror an attempt."""
 
-    def __init__(self, folder: RunFolder, number: int, port: WorkerPort, is_over: bool = False) -> None:
+    def __init__(self, folder: RunFolder, attempt: AttemptFolder, port: WorkerPort, is_over: bool = False) -> None:
         """``is_over``: the attempt was given up, and has ended there since; only what it left is fetched.
 
         However it ended there, the next attempt needs its checkpoints.
         """
         self._folder = folder
-        self._attempt: AttemptFolder = folder.attempt(number)
+        self._attempt = attempt
         self._port = port
         self._carrier = Carrier(port, folder, self._attempt)
         self._offsets = {
@@ -63,6 +64,7 @@ class Mirror:
         self._is_fetching = asyncio.Event()
         self._is_last = self._is_given_up = is_over
         self._quiet_since: float | None = None
+        self._alone_since: float | None = None
         # Who gave it up has written how it ended.
         self._skipped = {"events-dispatch.jsonl"} if is_over else set()
         self.state: dict[str, Any] = {}
@@ -71,6 +73,10 @@ class Mirror:
     def finish(self) -> None:
         """The attempt is over: copy what is left and return from :meth:`follow`."""
         self._is_last = True
+
+    def lose_sight(self) -> None:
+        """Nobody sees the attempt's task: its record must tell when it is over, or that it never began."""
+        self._alone_since = time.monotonic()
 
     async def follow(self) -> None:
         """Copy until the attempt has ended (or :meth:`finish` was called) and everything is here.
@@ -105,6 +111,7 @@ class Mirror:
                 ANSWER_SECONDS + patience,
                 run=self._folder.run,
                 attempt=self._attempt.number,
+                host=self._attempt.host,
                 offsets=self._offsets,
                 known=self.state,
                 patience=patience,
@@ -117,7 +124,8 @@ class Mirror:
         self._most_bytes = min(EVENT_BYTES, self._most_bytes * 2)
         if found is None:  # not begun yet, or deleted there
             await asyncio.sleep(_LOOK_SECONDS)
-            return is_last
+            never_began = self._alone_since is not None and time.monotonic() - self._alone_since > _BEGIN_SECONDS
+            return is_last or never_began
         try:
             for name, data in found["streams"].items():
                 self._append(name, data)
@@ -166,7 +174,7 @@ class Mirror:
             if name != _SAID_LATER and state[name] and state[name] != self.state.get(name):
                 write_json(self._attempt.path / f"{name}.json", state[name])
         self.state = state
-        folder = f"attempts/{self._attempt.number}/checkpoints"
+        folder = f"attempts/{self._attempt.path.name}/checkpoints"
         names = sorted(state["checkpoints"], key=lambda name: int(name.rpartition("-")[2]))
         self._wanted = [path for path in self._wanted if not path.startswith(folder) or path.split("/")[-1] in names]
         if (state["ended"] or {}).get(

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from ...errors import ClusterError
+from ..link import Link
 from .dock import HANDLER, serve
 
 ANSWER_SECONDS = 10.0
@@ -41,10 +42,10 @@ class Pace:
 
 
 class WorkerPort:
-    """Asks the dock of the worker at ``address``. ``client`` is an asynchronous :class:`distributed.Client`."""
+    """Asks the dock of the worker at ``address``."""
 
-    def __init__(self, client: Any, address: str, home: str | None = None) -> None:
-        self._client = client
+    def __init__(self, link: Link, address: str, home: str | None = None) -> None:
+        self._link = link
         self._home = home
         self._is_open = False
         self.address = address
@@ -56,9 +57,9 @@ class WorkerPort:
         try:
             async with asyncio.timeout(timeout):
                 if not self._is_open:
-                    await self._client.run(serve, home=self._home, workers=[self.address])
+                    await self._link.client.run(serve, home=self._home, workers=[self.address])
                     self._is_open = True
-                found = await self._client.scheduler.proxy(
+                found = await self._link.client.scheduler.proxy(
                     worker=self.address, msg={"op": HANDLER, "call": name, "arguments": arguments}
                 )
         except (OSError, TimeoutError) as error:  # what Dask raises for a lost connection is an OSError

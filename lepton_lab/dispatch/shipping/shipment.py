@@ -11,22 +11,20 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...errors import Fenced
-from ...record import DISTURBED, LOST_AFTER_SECONDS, AttemptFolder, RunFolder
-from ..attempt import AttemptPlan, run_attempt
+from ...record import DISTURBED, LOST_AFTER_SECONDS
+from ..attempt import AttemptPlan, run_attempt, take_lease
 from ..endings import end_run
+from ..link import Link
 from ..workers import WorkerFacts
 from .freight import freight_of
 from .mirror import Mirror
 from .outbox import Outbox
 from .port import WorkerPort
-
-Answer = TypeVar("Answer")
 
 SHIPPED_TO = "shipped_to"
 """In a lease: the address of the worker that has a copy of the run."""
@@ -37,79 +35,102 @@ _MOST_LETTERS = 400
 _SAVE_SECONDS = 60.0  # beside the grace, for earlier attempts to leave
 
 
-class _Unwanted(Exception):
-    """Somebody cancelled or deleted the run before it was under way."""
+class GivenUp(Exception):
+    """The worker has left, or nobody wants the run any more."""
 
 
 class Shipment:
-    """An attempt that goes to ``worker``, or is there since another agent sent it."""
+    """An attempt (or one host's part of it) that goes to ``worker``, or is there since another agent sent it."""
 
-    def __init__(self, client: Any, worker: WorkerFacts, plan: AttemptPlan) -> None:
-        self._client = client
+    def __init__(self, link: Link, worker: WorkerFacts, plan: AttemptPlan, left: asyncio.Event) -> None:
+        """``left`` is set when the worker has left the cluster."""
+        self._link = link
         self._worker = worker
         self._plan = plan
-        self._port = WorkerPort(client, worker.address)
-        self._folder = RunFolder(Path(plan.run_dir))
-        self._attempt: AttemptFolder = self._folder.attempt(plan.number)
+        self._left = left
+        self._port = WorkerPort(link, worker.address)
+        self._folder = plan.folder
+        self._attempt = plan.attempt
         # Without its cluster an attempt saves and leaves after its own grace.
         self._patience_seconds = max(LOST_AFTER_SECONDS, plan.orphan_grace_seconds)
+        self._is_home = False
 
-    async def run(self, left: asyncio.Event) -> None:
-        """Send the attempt and copy it until it has ended, or ``left`` is set: its worker has gone."""
-        await self._until_lost(left, self._send_and_follow())
+    async def clear(self) -> None:
+        """Take home what earlier attempts left there. Raises :class:`GivenUp`."""
+        await self._unless(self._unwanted, self._bring_back_earlier())
 
-    async def adopt(self, left: asyncio.Event) -> None:
-        """Copy an attempt that is there already."""
-        await self._until_lost(left, self._follow(None))
+    async def send(self) -> None:
+        """Bring what the attempt needs there. Raises :class:`GivenUp`."""
+        freight = await asyncio.to_thread(freight_of, self._folder, self._worker.home)
+        await self._unless(self._unwanted, Outbox(self._port).send(freight))
 
-    async def _until_lost(self, left: asyncio.Event, work: Awaitable[None]) -> None:
-        working, losing = asyncio.ensure_future(work), asyncio.ensure_future(self._loss(left))
-        try:
-            await asyncio.wait((working, losing), return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
-                return
-            message = losing.result()
-        finally:
-            for each in (working, losing):
-                each.cancel()
-            await asyncio.gather(working, losing, return_exceptions=True)
-        if self._attempt.path.is_dir():
-            await asyncio.to_thread(self._end, {"status": DISTURBED, "reason": "worker", "message": message})
-
-    async def _loss(self, left: asyncio.Event) -> str:
-        """Wait until the worker must be given up; why."""
-        while not left.is_set():
-            silent = time.time() - (self._port.down_since or time.time())
-            if silent > self._patience_seconds:
-                return f"Nothing was heard of its worker on {self._worker.host} for {silent:.0f} s."
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(left.wait(), _LOOK_SECONDS)
-        return f"Its worker on {self._worker.host} has gone."
-
-    async def _send_and_follow(self) -> None:
-        try:
-            await self._unless_unwanted(self._bring_back_earlier())
-            freight = await asyncio.to_thread(freight_of, self._folder, self._worker.home)
-            await self._unless_unwanted(Outbox(self._port).send(freight))
-        except _Unwanted:
-            return
+    async def run(self) -> None:
+        """Begin the attempt and copy it until it has ended, or its worker has gone."""
         holder = {SHIPPED_TO: self._worker.address, **self._worker.process.to_dict()}
         try:
-            self._folder.take_lease(self._plan.number, holder)
+            take_lease(self._plan, holder)
         except (Fenced, FileNotFoundError):
             return
         there = replace(
             self._plan, run_dir=f"{self._worker.home}/runs/{self._folder.run}", stays=False, use_spare=False
         )
-        future = self._client.submit(
+        future = self._link.client.submit(
             run_attempt, there, key=self._plan.key, pure=False, workers=[self._worker.address],
             allow_other_workers=False,
         )  # fmt: skip
         try:
-            await self._follow(asyncio.ensure_future(future.result()))
+            await self._follow_until_lost(asyncio.ensure_future(future.result()))
         finally:
             future.release()
+
+    async def adopt(self) -> None:
+        """Copy an attempt that is there already."""
+        await self._follow_until_lost(None)
+
+    async def forget(self) -> None:
+        """Delete the copy there, once everything has come home."""
+        if self._is_home:
+            with contextlib.suppress(Exception):  # the copy there is no loss; prune takes it
+                await self._port.call("forget", _FORGET_SECONDS, run=self._folder.run)
+
+    async def _follow_until_lost(self, task: asyncio.Future[Any] | None) -> None:
+        try:
+            await self._unless(self._lost, self._follow(task))
+        except GivenUp as reason:
+            if self._attempt.path.is_dir():
+                ending = {"status": DISTURBED, "reason": "worker", "message": str(reason)}
+                await asyncio.to_thread(self._end, ending)
+
+    async def _unless(self, given_up: Callable[[], str], work: Awaitable[None]) -> None:
+        """Do the work. Raises :class:`GivenUp` as soon as there is a reason to."""
+        working = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(self._left.wait())
+        try:
+            while not working.done():
+                if reason := given_up():
+                    raise GivenUp(reason)
+                waited_for = (working,) if leaving.done() else (working, leaving)
+                await asyncio.wait(waited_for, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            working.result()
+        finally:
+            for each in (working, leaving):
+                each.cancel()
+            await asyncio.gather(working, leaving, return_exceptions=True)
+
+    def _lost(self) -> str:
+        """Why the worker must be given up, if it must."""
+        if self._left.is_set():
+            return f"Its worker on {self._worker.host} has gone."
+        silent = time.time() - (self._port.down_since or time.time())
+        if silent > self._patience_seconds:
+            return f"Nothing was heard of its worker on {self._worker.host} for {silent:.0f} s."
+        return ""
+
+    def _unwanted(self) -> str:
+        """Why the attempt must not begin, if it must not."""
+        if not self._folder.path.is_dir() or self._folder.asked("cancel") or self._folder.final():
+            return "Nobody wants the run any more."
+        return self._lost()
 
     async def _bring_back_earlier(self) -> None:
         """What attempts left on that host that were given up when its worker went: their last steps and checkpoints."""
@@ -118,21 +139,23 @@ class Shipment:
             "end_before", grace + _SAVE_SECONDS, run=run, attempt=self._plan.number, grace_seconds=grace
         )
         for number in numbers:
-            if self._folder.attempt(number).path.is_dir():
-                mirror = Mirror(self._folder, number, self._port, is_over=True)
-                await mirror.follow()
+            earlier = self._folder.attempt(number)
+            if earlier.path.is_dir():
+                await Mirror(self._folder, earlier, self._port, is_over=True).follow()
         await self._port.insist("forget", _FORGET_SECONDS, run=run)
 
     async def _follow(self, task: asyncio.Future[Any] | None) -> None:
         """Copy the attempt to its end. ``task`` is what watches it there; without one its record must tell."""
-        mirror = Mirror(self._folder, self._plan.number, self._port)
+        mirror = Mirror(self._folder, self._attempt, self._port)
         copying = asyncio.ensure_future(mirror.follow())
         try:
             if task is not None:
                 await asyncio.wait((task, copying), return_when=asyncio.FIRST_COMPLETED)
-                if task.done() and not _is_cut_off(task):
-                    task.result()
-                    mirror.finish()
+            if task is None or _is_cut_off(task):
+                mirror.lose_sight()
+            elif task.done():
+                task.result()
+                mirror.finish()
             await copying
         finally:
             for each in (copying, task):
@@ -143,25 +166,11 @@ class Shipment:
             ended = {"status": DISTURBED, "reason": "supervisor", "message": "It ended without a word."}
         ending = {key: value for key, value in ended.items() if key not in ("time", "checkpoint")}
         await asyncio.to_thread(self._conclude, ending, from_there=mirror.state.get("ended") is not None)
-        with contextlib.suppress(Exception):  # the copy there is no loss; prune takes it
-            await self._port.call("forget", _FORGET_SECONDS, run=self._folder.run)
-
-    async def _unless_unwanted(self, work: Awaitable[Answer]) -> Answer:
-        """Raises :class:`_Unwanted` as soon as nobody wants the run any more."""
-        working = asyncio.ensure_future(work)
-        try:
-            while not working.done():
-                if not self._folder.path.is_dir() or self._folder.asked("cancel") or self._folder.final():
-                    raise _Unwanted
-                await asyncio.wait((working,), timeout=_LOOK_SECONDS)
-            return working.result()
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+        self._is_home = True
 
     def _conclude(self, ending: dict[str, Any], from_there: bool) -> None:
         """Say here how the attempt ended; its events say so already where they came ``from_there``."""
-        if ending["status"] == "succeeded":
+        if ending["status"] == "succeeded" and self._attempt.host == 0:
             ending = self._deliver() or ending
         if from_there and ending["status"] != DISTURBED:
             self._attempt.end(**ending)
@@ -197,15 +206,7 @@ def _is_cut_off(task: asyncio.Future[Any]) -> bool:
     """Whether it was Dask that lost the task: the attempt goes on, and its record will tell."""
     from distributed.client import FutureCancelledError
 
+    if not task.done():
+        return False
     error = None if task.cancelled() else task.exception()
     return task.cancelled() or isinstance(error, (FutureCancelledError, OSError))
-
-
-async def run_shipped(client: Any, worker: WorkerFacts, plan: AttemptPlan, left: asyncio.Event) -> None:
-    """The worker gets a copy of the run, and what it writes is fetched."""
-    await Shipment(client, worker, plan).run(left)
-
-
-async def follow_shipped(client: Any, worker: WorkerFacts, plan: AttemptPlan, left: asyncio.Event) -> None:
-    """The same for an attempt that the worker has already."""
-    await Shipment(client, worker, plan).adopt(left)

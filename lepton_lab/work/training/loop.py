@@ -96,9 +96,9 @@ class Loop:
         """
         if checkpoint is not None:
             self._take_up(trainer, checkpoint, best)
-        if self.context.rank == 0:
+        if self.context.is_first_on_host:
             self.plan.write(self.context.attempt)
-        else:
+        if self.context.rank > 0:
             # Each rank drops other weights out; the Trainer has given all the same seed.
             set_seed(self.context.recipe.seed + self.context.rank)
         # The Trainer collects garbage before it starts; what was imported is none, and there is a lot of it.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ... import places
 from ...errors import ModelError, Problem
-from ...record import complete_checkpoints, is_intact
+from ...record import checkpoint_step, complete_checkpoints, is_intact
 from ..context import WorkContext
 
 _WHERE = "train.resume_from_checkpoint"
@@ -25,7 +25,21 @@ def find_checkpoint(context: WorkContext) -> Path | None:
 
 
 def _own(context: WorkContext) -> Path | None:
-    for path in complete_checkpoints(context.folder):
+    """The newest that every rank has: hosts without a shared disk may not have the same."""
+    found = _intact(context, complete_checkpoints(context.folder))
+    while context.ranks:
+        step = checkpoint_step(found) if found else -1
+        newest, oldest = context.ranks.most(step, -step)
+        if newest == -oldest:
+            break
+        found = _intact(
+            context, [path for path in complete_checkpoints(context.folder) if checkpoint_step(path) <= -oldest]
+        )
+    return found
+
+
+def _intact(context: WorkContext, paths: list[Path]) -> Path | None:
+    for path in paths:
         if is_intact(path):
             return path
         context.events.log(f"{path.name} is not as it was written; an older one is used", "warning")

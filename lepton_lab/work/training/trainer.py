@@ -157,7 +157,7 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
     def _enter(self, phase: Any) -> None:
         """Leave word of what is done now: if memory runs out, this phase's batch was too large."""
         self._plan = replace(self._plan, phase=phase)
-        if self._context.rank == 0:
+        if self._context.is_first_on_host:
             self._plan.write(self._context.attempt)
 
     def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
@@ -204,6 +204,13 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
         step = self.state.best_global_step
         place = Path(self.args.output_dir) / f"checkpoint-{step}"
         return str(place) if step and (step == self.state.global_step or place.exists()) else known
+
+    def _load_best_model(self) -> None:
+        """Only the first host has the checkpoints."""
+        if self._context.rank == 0:
+            super()._load_best_model()
+        if self._context.ranks:
+            self._context.ranks.spread(self.model.state_dict().values())
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Rank 0 writes every rank's random state: the others may be on hosts with other disks."""
