@@ -115,8 +115,8 @@ def check_readiness(recipe: Recipe, question: Question) -> None:
     """
     cluster = recipe.resources.cluster
     _, options = find_provider(cluster)
-    if cluster == LOCAL and recipe.resources.workers > 1:
-        what, do = f"the run needs {recipe.resources.workers} machines", "Use --processes, or another --cluster."
+    if cluster == LOCAL and recipe.hosts > 1:
+        what, do = f"the run needs {recipe.hosts} machines", "Use --processes, or another --cluster."
         raise RequestError(Problem(what, "the cluster local is this one", do, where="resources.workers"))
     if cluster == LOCAL or not recipe.resources.check_workers:
         return

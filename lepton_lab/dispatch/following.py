@@ -48,7 +48,8 @@ class Follower:
                 if seat.worker is not None:
                     seat.way = way_to(self._link, seat.worker, job.plan(seat, self._stays), seat.left)
             ways = [seat.way for seat in job.seats if seat.way is not None]
-            await _together(*(way.clear() for way in ways))
+            for way in ways:  # one by one: hosts may share a home, and what is left there comes once
+                await way.clear()
             await _together(*(way.send() for way in ways))
         except GivenUp:
             return

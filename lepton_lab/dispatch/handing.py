@@ -42,7 +42,7 @@ def hand_over(
         host=platform.node(),
         created=header["created"],
         cpus=resources.cpus,
-        workers=resources.workers if recipe.kind == "train" else 1,
+        workers=1 if recipe.kind in CONTROLLERS else recipe.hosts,
         gpu=resources.gpu,
         grace_seconds=resources.grace_seconds,
         orphan_grace_seconds=resources.orphan_grace_seconds,

@@ -30,7 +30,7 @@ class RunQueue:
     def __init__(self, link: Link, stays: bool, on_empty: Callable[[], None]) -> None:
         """``stays``: attempts go on when Dask goes; ``on_empty`` is called when the last run is over."""
         self._link = link
-        self._away = ""
+        self._was_away = False
         self._stays = stays
         self._on_empty = on_empty
         self.jobs: dict[str, Job] = {}
@@ -84,13 +84,13 @@ class RunQueue:
 
     def _tell_whether_up(self) -> None:
         """Let waiting runs say so when they wait for a scheduler."""
-        away = "" if self._link.is_up else f"waits for a scheduler: none answers at {self._link.where}"
-        if away == self._away:
+        if self._link.is_up and not self._was_away:
             return
-        self._away = away
+        self._was_away = not self._link.is_up
+        what = f"waits for a scheduler: none answers at {self._link.where}" if self._was_away else ""
         for job in self.jobs.values():
             if not job.is_active and job.order.needs_device:
-                job.wait_for(away)
+                job.wait_for(what)
 
     def _place(self) -> None:
         for job in self._ready_jobs(needs_device=False):

@@ -98,7 +98,7 @@ def check_workers(
 
 def _too_few_hosts(recipe: Recipe, reports: Mapping[str, Mapping[str, Any]], to_come: int) -> list[Problem]:
     """Whether a gang has as many hosts as it wants. Workers of one host share its devices and count once."""
-    wanted = recipe.resources.workers
+    wanted = recipe.hosts
     able = {said["site"]: said["host"] for said in reports.values() if not recipe.resources.gpu or _gpus(said)}
     if wanted == 1 or max(len(able), to_come) >= wanted:
         return []

@@ -86,6 +86,11 @@ class Recipe(Section):
             raise ValueError("a run is needed|nothing|Name it, for example: lepton compile last.|parent")
         return self
 
+    @property
+    def hosts(self) -> int:
+        """How many hosts a training of this recipe needs at once; 1 for what is none."""
+        return self.resources.workers if self.kind in TRAINING_KINDS else 1
+
     def to_dict(self) -> dict[str, Any]:
         """The whole recipe as plain values."""
         return self.model_dump(mode="json")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lepton_lab.dispatch import check_readiness, request_cancel, start_cluster
+from lepton_lab.dispatch import check_readiness, cluster_status, request_cancel, start_cluster, wake
 from lepton_lab.dispatch.attempt import AttemptPlan, GangPlace, run_attempt
 from lepton_lab.dispatch.devices import DeviceLock
 from lepton_lab.dispatch.endings import AttemptLimit
@@ -103,6 +103,17 @@ def test_dask_worker_that_leaves_takes_its_gang_along(
     assert wait_until(folder.final, 60)["status"] == "succeeded", view_of(folder).message
     assert second not in hosts_of(folder, 2)
     assert_whole(folder, STEPS)
+
+
+def test_next_agent_adopts_a_gang(fresh_lab: Any, two_hosts: HandMadeCluster, wait_until: Any) -> None:
+    folder = start(fresh_lab, two_hosts, orphan_grace_seconds=30)
+    wait_until(lambda: len(steps_of(folder)) > 7 and folder.parts_elsewhere(1), 30)
+    os.kill(cluster_status(two_hosts.address)["pid"], signal.SIGKILL)
+    wait_until(lambda: wake(folder))
+    assert wait_until(folder.final, 40)["status"] == "succeeded", view_of(folder).message
+    assert len(folder.attempts()) == 1
+    assert steps_of(folder) == list(range(1, STEPS + 1))
+    wait_until(lambda: _workers_left(two_hosts) == [])
 
 
 def test_cancel_and_save_reach_all_hosts(fresh_lab: Any, two_hosts: HandMadeCluster, wait_until: Any) -> None:

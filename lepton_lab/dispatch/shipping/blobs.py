@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -95,8 +96,7 @@ class BlobStore:
         """Put the file at ``target``, which need not exist. Raises :class:`FileNotFoundError` without the blob."""
         blob = self.path(digest)
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
             if blob.stat().st_size >= LINKED_FROM_BYTES:
                 os.link(blob, draft)
