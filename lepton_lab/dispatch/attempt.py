@@ -48,8 +48,10 @@ class AttemptPlan:
     gang: GangPlace | None = None
     """Where this host's part of an attempt on several hosts meets the others."""
     cpus: int | None = None
-    devices: int = 1
-    """How many devices the cores of the worker's host are shared by."""
+    processes: int = 1
+    """How many of them train on each host, each on a device of its own where there are several."""
+    sharers: int = 1
+    """How many such runs the cores of the worker's host are shared by."""
     orphan_grace_seconds: float = 60.0
     stays: bool = True
     """Whether the attempt goes on by itself, for ever, when its Dask worker goes: on the submitter's own machine."""
@@ -85,7 +87,8 @@ class AttemptPlan:
             "run_dir": self.run_dir,
             "attempt": self.number,
             "gang": asdict(self.gang) if self.gang else None,
-            "threads": allotted_threads(self.cpus, self.environment.values, self.devices),
+            "processes": self.processes,
+            "threads": allotted_threads(self.cpus, self.environment.values, self.sharers),
             "grace_seconds": self.grace_seconds,
             "orphan_grace_seconds": None if self.stays else self.orphan_grace_seconds,
             "limit": asdict(self.limit),

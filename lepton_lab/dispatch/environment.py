@@ -147,6 +147,10 @@ class JobEnvironment:
 
     values: Mapping[str, str] = field(repr=False)
 
+    def without(self, name: str) -> JobEnvironment:
+        """The others."""
+        return JobEnvironment({key: value for key, value in self.values.items() if key != name})
+
 
 def collect_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables of ``environ`` (default: of this process) that travel with a run."""

@@ -18,7 +18,8 @@ async def gather_hosts(link: Link, job: Job) -> str:
     Raises what the workers raise, and :class:`OSError` while no scheduler answers.
     """
     workers = [seat.worker for seat in job.seats if seat.worker is not None]
-    said = await link.client.run(describe_host, workers=[each.address for each in workers])
+    addresses = [each.address for each in workers]
+    said = await link.client.run(describe_host, job.order.processes, workers=addresses)
     busy = [each.host for each in workers if not said[each.address]["is_free"]]
     if busy:
         return ", ".join(busy)
@@ -29,15 +30,15 @@ async def gather_hosts(link: Link, job: Job) -> str:
     return ""
 
 
-def describe_host(dask_worker: Any) -> dict[str, Any]:
+def describe_host(processes: int, dask_worker: Any) -> dict[str, Any]:
     """Runs on the worker, which Dask fills in: the network device that it uses itself, and where others could meet it.
 
-    ``is_free`` tells whether one of its devices is used by nobody, other submitters included.
+    ``is_free`` tells whether as many of its devices as that takes are used by nobody, other submitters included.
     """
     address = str(dask_worker.ip)
     interface = _interface_of(address)
     host = f"[{address}]" if ":" in address else address
-    lock = DeviceLock(usable_devices(os.environ))
+    lock = DeviceLock(usable_devices(os.environ), processes)
     try:
         return {
             "interface": interface,

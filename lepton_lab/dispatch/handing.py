@@ -43,6 +43,7 @@ def hand_over(
         created=header["created"],
         cpus=resources.cpus,
         workers=1 if recipe.kind in CONTROLLERS else recipe.hosts,
+        processes=resources.processes if recipe.kind == "train" else 1,
         gpu=resources.gpu,
         grace_seconds=resources.grace_seconds,
         orphan_grace_seconds=resources.orphan_grace_seconds,

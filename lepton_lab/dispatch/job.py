@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..record import LOST_AFTER_SECONDS, AttemptFolder, RunFolder, view_of
 from .attempt import AttemptPlan, GangPlace
+from .devices import VISIBLE
 from .endings import AttemptLimit
 from .order import RunOrder
 from .placing import Way
@@ -97,7 +98,8 @@ class Job:
             number=self.number,
             gang=seat.place,
             cpus=self.order.cpus,
-            devices=len(seat.worker.devices) if seat.worker is not None else 1,
+            processes=self.order.processes,
+            sharers=self._sharers(seat),
             grace_seconds=self.order.grace_seconds,
             orphan_grace_seconds=self.order.orphan_grace_seconds,
             stays=stays or not self.order.needs_device,
@@ -105,8 +107,13 @@ class Job:
             needs_device=self.order.needs_device,
             use_spare=self.order.use_spare and self.order.needs_device,
             worker_module=self.order.worker_module,
-            environment=self.order.environment,
+            # Which devices a worker elsewhere may use was said to it.
+            environment=self.order.environment if stays else self.order.environment.without(VISIBLE),
         )
+
+    def devices(self, seat: Seat) -> int:
+        """How many devices a seat takes."""
+        return seat.worker.devices_for(self.order.processes) if seat.worker is not None else 1
 
     def is_next(self) -> bool:
         """Whether the runs that this one waits for will not change any more."""
@@ -131,6 +138,11 @@ class Job:
             f"The agent that took the run over has not {', '.join(missing)}, which the submitter had. "
             f"Set it and go on with: lepton resume {self.folder.run}"
         )
+
+    def _sharers(self, seat: Seat) -> int:
+        if seat.worker is None:
+            return 1
+        return len(seat.worker.devices) // self.devices(seat)
 
     def _place(self, host: int, hosts: int) -> GangPlace | None:
         return GangPlace(hosts, host) if hosts > 1 else None

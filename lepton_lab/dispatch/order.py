@@ -30,6 +30,8 @@ class RunOrder:
     worker_module: str
     workers: int = 1
     """Hosts that it needs at once."""
+    processes: int = 1
+    """On each of them."""
     gpu: bool = False
     """Whether it goes to no worker without a GPU."""
     needs_device: bool = True

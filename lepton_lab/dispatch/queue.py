@@ -106,7 +106,8 @@ class RunQueue:
                 continue
             hosts = self.roster.hosts_for(job.order)
             job.wait_for(_lack(job.order, hosts))
-            if not free or 1 < job.order.workers <= hosts:
+            needs_several = job.order.workers > 1 or job.order.processes > 1
+            if not free or (needs_several and hosts >= job.order.workers):
                 return  # who came later does not take what this one waits for
 
     def _ready_jobs(self, needs_device: bool) -> Iterator[Job]:

@@ -137,6 +137,10 @@ def _problems_of(
     if said["cuda"] and here["cuda"] and recipe.resources.gpu and _major(said["cuda"]) != _major(here["cuda"]):
         do = "Install builds of torch for one CUDA."
         yield Problem(f"CUDA of torch differs from this machine's {here['cuda']}", said["cuda"], do)
+    processes = recipe.resources.processes
+    if 0 < len(_gpus(said)) < processes:
+        do = f"Set --processes to {len(_gpus(said))} or fewer."
+        yield Problem(f"each of {processes} processes needs a GPU of its own", f"{len(_gpus(said))}", do)
     cpus = recipe.resources.cpus
     if cpus and cpus > said["cores"]:
         yield Problem(f"the run asks for {cpus} cores", f"{said['cores']}", f"Set --cpus to {said['cores']} or fewer.")

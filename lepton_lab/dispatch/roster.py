@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from .job import Job
 from .link import Link
@@ -48,35 +48,41 @@ class Roster:
 
     def free_devices(self, jobs: Iterable[Job]) -> int:
         """How many more runs of one host could begin now."""
-        busy = sum(len(job.seats) for job in jobs if job.order.needs_device)
+        busy = sum(job.devices(seat) for job in jobs if job.order.needs_device for seat in job.seats)
         devices = {(worker.site, device) for worker in self.workers.values() for device in worker.devices}
         return max(0, len(devices) - busy)
 
-    def free_workers(self, jobs: Iterable[Job]) -> list[WorkerFacts]:
-        """Workers with a free device and a thread to watch a run on it, least busy first."""
+    def free_workers(self, jobs: Iterable[Job]) -> dict[WorkerFacts, int]:
+        """Workers with a thread to watch a run on a free device, and how many such devices; least busy first."""
         taken = [(job, seat) for job in jobs if job.order.needs_device for seat in job.seats]
-        at_site = Counter(job.site(seat) for job, seat in taken)
-        at_worker = Counter(seat.worker.address for _, seat in taken if seat.worker is not None)
+        at_site: Counter[str] = Counter()
+        at_worker: Counter[str] = Counter()
+        watched = Counter(seat.worker.address for _, seat in taken if seat.worker is not None)
+        for job, seat in taken:
+            at_site[job.site(seat)] += job.devices(seat)
+            if seat.worker is not None:
+                at_worker[seat.worker.address] += job.devices(seat)
         devices: dict[str, set[str]] = {}
         for worker in self.workers.values():
             devices.setdefault(worker.site, set()).update(worker.devices)
-        return [
-            worker
-            for worker in sorted(self.workers.values(), key=lambda each: at_worker[each.address])
-            if at_site[worker.site] < len(devices[worker.site])
-            and at_worker[worker.address] < min(len(worker.devices), worker.threads)
-        ]
+        free = {}
+        for worker in sorted(self.workers.values(), key=lambda each: at_worker[each.address]):
+            at_this_site = len(devices[worker.site]) - at_site[worker.site]
+            count = min(at_this_site, len(worker.devices) - at_worker[worker.address])
+            if count > 0 and watched[worker.address] < worker.threads:
+                free[worker] = count
+        return free
 
     def hosts_for(self, order: RunOrder) -> int:
         """How many hosts could take part in a run, were they free."""
         return len({worker.site for worker in self.workers.values() if worker.has_gpu or not order.gpu})
 
 
-def choose(order: RunOrder, free: Iterable[WorkerFacts]) -> list[WorkerFacts]:
+def choose(order: RunOrder, free: Mapping[WorkerFacts, int]) -> list[WorkerFacts]:
     """The workers that get a run, each on a host of its own: all that it needs, or none."""
     chosen: dict[str, WorkerFacts] = {}
-    for worker in free:
-        if worker.has_gpu or not order.gpu:
+    for worker, devices in free.items():
+        if (worker.has_gpu or not order.gpu) and worker.devices_for(order.processes) <= devices:
             chosen.setdefault(worker.site, worker)
         if len(chosen) == order.workers:
             return list(chosen.values())

@@ -6,8 +6,8 @@ Standard library only: it starts in a few hundredths of a second.
 
 It reads one JSON line, from its standard input or, as a spare, from a Unix socket::
 
-    {"run_dir", "attempt", "gang", "threads", "environment": {…}, "grace_seconds", "orphan_grace_seconds", "limit",
-     "needs_device"}
+    {"run_dir", "attempt", "gang", "processes", "threads", "environment": {…}, "grace_seconds",
+     "orphan_grace_seconds", "limit", "needs_device"}
 
 The environment is passed on to the worker and nowhere else. ``orphan_grace_seconds`` is null
 where the attempt goes on by itself when Dask is gone; elsewhere it saves and leaves so long
@@ -61,7 +61,8 @@ class Supervision:
         self._next_beat = 0.0
         self._control_seen = -1
         self._alone_since: float | None = None
-        self._lock = DeviceLock(usable_devices(job["environment"]) if job["needs_device"] else [])
+        devices = usable_devices({**os.environ, **job["environment"]}) if job["needs_device"] else []
+        self._lock = DeviceLock(devices, int(job["processes"]))
 
     def run(self) -> str:
         """Look after the attempt until it has ended; returns the final status.

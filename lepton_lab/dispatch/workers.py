@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import places
-from .devices import PROCESSOR, usable_devices
+from .devices import PROCESSOR, devices_needed, usable_devices
 from .processes import ProcessMark
 
 _COMPARED = ("lepton-lab", "distributed", "torch", "transformers", "peft")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WorkerFacts:
     """A worker as it described itself.
 
@@ -49,6 +49,10 @@ class WorkerFacts:
     def has_gpu(self) -> bool:
         """Whether one of its devices is more than a processor."""
         return any(device != PROCESSOR for device in self.devices)
+
+    def devices_for(self, processes: int) -> int:
+        """How many of its devices a run of so many processes takes."""
+        return devices_needed(self.devices, processes)
 
     def to_dict(self) -> dict[str, Any]:
         """For people: ``lepton cluster status --json``."""

@@ -58,6 +58,7 @@ def test_a_worker_like_this_machine_is_fine() -> None:
         ({}, {"gpu": True}, ("needs a GPU", "none on any of 1 workers")),
         ({"devices": ["0"]}, {"gpu": True}, ("torch cannot use the GPU", "without CUDA")),
         ({}, {"machines": 3}, ("needs 3 machines", "1 (there)", "Start dask workers on 2 more")),
+        ({"devices": ["0"], "cuda": "12.8"}, {"processes": 2}, ("needs a GPU of its own", "Set --processes to 1")),
         ({"cores": 4}, {"cpus": 6}, ("asks for 6 cores", "Set --cpus to 4")),
     ],
 )

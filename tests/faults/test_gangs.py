@@ -116,6 +116,27 @@ def test_next_agent_adopts_a_gang(fresh_lab: Any, two_hosts: HandMadeCluster, wa
     wait_until(lambda: _workers_left(two_hosts) == [])
 
 
+def test_processes_of_one_host_get_a_gpu_each_of_those_that_its_worker_may_use(
+    fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gpus(folder: RunFolder) -> str:
+        said = wait_until(lambda: [each for each in folder.events() if "cuda=" in str(each.body.get("message"))], 30)
+        return str(said[0].body["message"]).partition("cuda=")[2]
+
+    with monkeypatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
+        cluster.start_worker("node-a", "--no-nanny", "--nthreads", "3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # of the submitter: it means nothing there
+    alone = start(fresh_lab, cluster, "p20 100", machines=1)
+    assert gpus(alone) == "4"
+    pair = start(fresh_lab, cluster, "p20 50", machines=1, processes=2)
+    late = start(fresh_lab, cluster, "3", machines=1)
+    assert gpus(pair) == "5,7"
+    assert late.attempts() == []  # all three are taken
+    for each in (alone, pair, late):
+        assert wait_until(each.final, 30)["status"] == "succeeded"
+
+
 def test_cancel_and_save_reach_all_hosts(fresh_lab: Any, two_hosts: HandMadeCluster, wait_until: Any) -> None:
     folder = start(fresh_lab, two_hosts, "saves p10 10000")
     wait_until(lambda: steps_of(folder) and folder.parts_elsewhere(1), 30)
