@@ -127,14 +127,16 @@ def test_processes_of_one_host_get_a_gpu_each_of_those_that_its_worker_may_use(
         patch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
         cluster.start_worker("node-a", "--no-nanny", "--nthreads", "3")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # of the submitter: it means nothing there
-    alone = start(fresh_lab, cluster, "p20 100", machines=1)
+    alone = start(fresh_lab, cluster, "p20 10000", machines=1)
     assert gpus(alone) == "4"
     pair = start(fresh_lab, cluster, "p20 50", machines=1, processes=2)
     late = start(fresh_lab, cluster, "3", machines=1)
     assert gpus(pair) == "5,7"
-    assert late.attempts() == []  # all three are taken
-    for each in (alone, pair, late):
-        assert wait_until(each.final, 30)["status"] == "succeeded"
+    assert wait_until(pair.final, 30)["status"] == "succeeded"
+    assert wait_until(late.final, 30)["status"] == "succeeded"
+    assert late.attempt(1).lease()["time"] >= pair.final()["ended"]  # all three were taken
+    request_cancel(alone)
+    assert wait_until(alone.final, 30)["status"] == "cancelled"
 
 
 def test_cancel_and_save_reach_all_hosts(fresh_lab: Any, two_hosts: HandMadeCluster, wait_until: Any) -> None:
