@@ -19,6 +19,15 @@ from tests.faults.test_cluster_deaths import STEPS, assert_ended_well, host_of, 
 SOON = ("--no-nanny", "--death-timeout", "3")
 
 
+def start_apart(lab: Any, cluster: HandMadeCluster) -> RunFolder:
+    """A run on a host without our disk."""
+    cluster.homes_are_apart = True
+    cluster.start_worker("node-a", *SOON)
+    rows = lab.folder / "rows.csv"
+    rows.write_text("text,label\nfine,good\ndull,bad\n")
+    return start(lab, cluster, model="hub:some/model", dataset=f"file:{rows}")
+
+
 def begun(folder: RunFolder) -> bool:
     return len(steps_of(folder)) > 7 and last_complete(folder) is not None
 
@@ -26,9 +35,7 @@ def begun(folder: RunFolder) -> bool:
 def test_shipped_attempt_that_lost_its_scheduler_saves_and_is_placed_again_under_the_next(
     fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any
 ) -> None:
-    cluster.homes_are_apart = True
-    cluster.start_worker("node-a", *SOON)
-    folder = start(fresh_lab, cluster)
+    folder = start_apart(fresh_lab, cluster)
     wait_until(lambda: begun(folder), 40)
     agent = cluster_status(cluster.address)["pid"]
     cluster.stop_scheduler()
@@ -93,9 +100,7 @@ def test_runs_wait_for_a_scheduler_that_is_not_there_yet(
 def test_next_agent_waits_for_the_scheduler_and_takes_up_what_was_left(
     fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any
 ) -> None:
-    cluster.homes_are_apart = True
-    cluster.start_worker("node-a", *SOON)
-    folder = start(fresh_lab, cluster)
+    folder = start_apart(fresh_lab, cluster)
     wait_until(lambda: begun(folder), 40)
     os.kill(cluster_status(cluster.address)["pid"], signal.SIGKILL)
     cluster.stop_scheduler()
