@@ -54,7 +54,9 @@ class HandMadeCluster:
         )
 
     def start_worker(self, host: str, *options: str) -> None:
-        """A host with one Dask worker, which serves one thing at a time."""
+        """A host with one Dask worker, which serves one thing at a time. One that was there before has left."""
+        if host in self.hosts:
+            self.hosts[host].wait(30)
         name = ["unshare", "--uts", "sh", "-c", f'hostname {host} && exec "$@"', "sh"]
         options = ("worker", self.address, "--no-dashboard", "--nthreads", "1", "--host", "127.0.0.1", *options)
         self.hosts[host] = self._start(host, name, *options)
