@@ -16,6 +16,8 @@ from tests.dispatch.test_attempts import assert_whole, steps_of
 from tests.faults.cluster import HandMadeCluster
 from tests.faults.test_cluster_deaths import STEPS, assert_ended_well, host_of, start
 
+pytestmark = pytest.mark.slow
+
 SOON = ("--no-nanny", "--death-timeout", "3")
 
 
