@@ -82,7 +82,7 @@ def lead(attempt: AttemptFolder, order: dict[str, Any], processes: int) -> None:
         os.close(control)
         shutil.rmtree(meeting, ignore_errors=True)
     attempt.free_reserve()
-    outcome = decide(attempt.rank_outcomes(), failures)
+    outcome = decide(attempt.rank_outcomes(), failures, hosts.node_rank * processes)
     attempt.write_outcome(outcome.pop("status"), **outcome)
 
 
@@ -141,10 +141,10 @@ def end_with_leader(leader: int) -> None:
         os._exit(1)
 
 
-def decide(outcomes: list[dict[str, Any]], failures: Iterable[tuple[int, Any]]) -> dict[str, Any]:
-    """What became of a gang, from its ranks' last words (rank 0's first) and from how they ended."""
+def decide(outcomes: list[dict[str, Any]], failures: Iterable[tuple[int, Any]], first_rank: int = 0) -> dict[str, Any]:
+    """What became of the ranks of a host, the first of which is ``first_rank``, from their last words and their ends."""
     failed = list(failures)
-    first = outcomes[0] if outcomes and outcomes[0].get("rank") == 0 else None
+    first = next((each for each in outcomes if each.get("rank") == first_rank), None)
     if first is not None and (first["status"] == "succeeded" or not failed):
         return _plain(first)
     for cause in _CAUSES:

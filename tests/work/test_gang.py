@@ -252,6 +252,7 @@ def test_what_a_gang_came_to() -> None:
     good = {"rank": 0, "time": 2.0, "status": "succeeded", "metrics": {"steps": 3}}
     assert decide([good], []) == {"status": "succeeded", "metrics": {"steps": 3}}
     assert decide([good], [(1, failure(-9))])["status"] == "succeeded"
+    assert decide([{**good, "rank": 2}], [], first_rank=2)["status"] == "succeeded"
     stopped = {"rank": 0, "time": 2.0, "status": "cancelled", "reason": "cancelled"}
     assert decide([stopped], [])["status"] == "cancelled"
     lost = {"rank": 0, "time": 2.0, "status": "failed", "reason": "error", "message": "Connection closed by peer"}
