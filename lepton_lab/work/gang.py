@@ -142,7 +142,7 @@ def end_with_leader(leader: int) -> None:
 
 
 def decide(outcomes: list[dict[str, Any]], failures: Iterable[tuple[int, Any]], first_rank: int = 0) -> dict[str, Any]:
-    """What became of the ranks of a host, the first of which is ``first_rank``, from their last words and their ends."""
+    """What became of the ranks of a host, from their last words (those of ``first_rank`` first) and their ends."""
     failed = list(failures)
     first = next((each for each in outcomes if each.get("rank") == first_rank), None)
     if first is not None and (first["status"] == "succeeded" or not failed):
