@@ -103,6 +103,9 @@ def _run_rank(order: dict[str, Any]) -> None:
             attempt.write_rank_outcome(rank, said)
         os._exit(1)  # the others may wait for this one for ever: the leader ends them
     ranks.leave()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # threads of gloo may abort a process that ends slowly, and its host would take that for a loss
 
 
 def _read_line() -> bytes:
