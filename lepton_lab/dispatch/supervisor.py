@@ -190,9 +190,13 @@ class Supervision:
             self._worker.send_signal(signal.SIGUSR1)
 
     def _is_told_to_leave(self) -> bool:
-        """Whether this attempt has ended on another host of its gang."""
+        """Whether this attempt has ended on another host of its gang: on the first one, as far as its disk is ours."""
+        if self._gang is None:
+            return False
         asked = self._folder.asked("leave")
-        return self._gang is not None and asked is not None and asked["attempt"] == self._attempt.number
+        if asked is not None and asked["attempt"] == self._attempt.number:
+            return True
+        return self._attempt.host > 0 and self._folder.attempt(self._attempt.number).ended() is not None
 
     def _leave_to_others(self) -> None:
         """Somebody declared this attempt over, when nothing had been heard of it for long: nothing here counts."""

@@ -56,11 +56,12 @@ def test_gang_waits_for_all_its_hosts_and_who_came_later_does_not_take_them(
     cluster.start_worker("node-a", "--no-nanny")
     gang = start(fresh_lab, cluster, "saves p10 20")
     wait_until(lambda: view_of(gang).message == "waits for 2 hosts: the cluster has 1", 30)
-    alone = start(fresh_lab, cluster, "p30 50", machines=1)
+    alone = start(fresh_lab, cluster, "p30 10000", machines=1)
     wait_until(lambda: steps_of(alone))  # nothing is kept for a gang that cannot begin
     cluster.start_worker("node-b", "--no-nanny")
     wait_until(lambda: view_of(gang).message == "waits for 2 hosts to be free at once", 30)
     late = start(fresh_lab, cluster, "3", machines=1)
+    request_cancel(alone)
     assert wait_until(gang.final, 40)["status"] == "succeeded"
     assert wait_until(late.final, 20)["status"] == "succeeded"
     began = {folder.run: folder.attempt(1).lease()["time"] for folder in (gang, alone, late)}
