@@ -44,7 +44,7 @@ def assert_model_is_here(folder: RunFolder) -> None:
 
 
 def test_gang_of_two_hosts_learns_what_one_process_does_and_survives_the_loss_of_a_rank(
-    network: Network,  # noqa: F811
+    network: Network,
     tiny_bert: Path,
     tmp_path: Path,
 ) -> None:
