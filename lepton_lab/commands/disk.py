@@ -93,19 +93,25 @@ def free(uses: Iterable[DiskUse], with_promoted: bool = False) -> int:
     return freed
 
 
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of everything in a folder; a hard link counts once."""
+def size_of(path: Path, counted: set[tuple[int, int]] | None = None) -> int:
+    """Bytes of a file, or of everything in a folder; a hard link counts once.
+
+    What is in ``counted`` (by device and inode) counts no more, and what counts joins it.
+    """
     if path.is_symlink() or path.is_file():
         return path.lstat().st_size
-    seen: dict[tuple[int, int], int] = {}
+    seen = set() if counted is None else counted
+    total = 0
     for parent, _, names in os.walk(path):
         for name in names:
             try:
                 about = os.lstat(os.path.join(parent, name))
             except FileNotFoundError:
                 continue  # gone while we looked
-            seen[about.st_dev, about.st_ino] = about.st_size
-    return sum(seen.values())
+            if (about.st_dev, about.st_ino) not in seen:
+                seen.add((about.st_dev, about.st_ino))
+                total += about.st_size
+    return total
 
 
 def _uses_of_run(
@@ -126,18 +132,18 @@ def _uses_of_run(
     if (is_named or is_old) and not alias:
         yield DiskUse("run", title, folder.path, total, True, "named" if is_named else f"ended {age_days:.0f} days ago")
         return
-    checkpoints = 0
+    # Attempts share checkpoints by hard links: the best one of an earlier attempt is linked into the next.
+    counted: set[tuple[int, int]] = set()
     for attempt in folder.attempts():
         path = attempt.path / "checkpoints"
         if path.is_dir():
-            size = size_of(path)
-            checkpoints += size
+            size = size_of(path, counted)
             done = final["status"] == "succeeded"
             why = "the model is finished" if done else f"the run ended {final['status']}: a resume needs them"
             yield DiskUse("checkpoints", f"{title} attempt {attempt.number}", path, size, done, why)
     why = "its model and record stay" if final["status"] == "succeeded" else f"{final['status']}; its record stays"
     why = f"{alias} names it" if alias else why
-    yield DiskUse("run", title, folder.path, total - checkpoints, False, why)
+    yield DiskUse("run", title, folder.path, size_of(folder.path, counted), False, why)
 
 
 def _data_uses(folders: list[RunFolder]) -> Iterator[DiskUse]:

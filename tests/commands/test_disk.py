@@ -10,7 +10,7 @@ from lepton_lab.commands import Seat, run_words
 from lepton_lab.commands.disk import disk_uses
 from lepton_lab.record import RunFolder, write_json
 
-from .making import begin, finished_run, new_run
+from .making import begin, finish, finished_run, new_run
 
 
 def prune(*words: str) -> dict[str, bool]:
@@ -40,6 +40,20 @@ def test_frees_checkpoints_of_finished_runs_and_keeps_the_model() -> None:
     assert (done.path / "attempts/1/model/model.safetensors").is_file()
     assert (failed.path / "attempts/1/checkpoints").is_dir()  # a resume needs them
     assert (living.path / "attempts/1/checkpoints").is_dir()
+
+
+def test_a_checkpoint_that_two_attempts_share_is_counted_once() -> None:
+    folder = new_run()
+    begin(folder)
+    second = begin(folder, 2)
+    finish(folder, "cancelled")  # a checkpoint of 50,000 bytes in the second attempt
+    first = folder.attempts()[0].path / "checkpoints"
+    first.mkdir()
+    os.link(second.path / "checkpoints/state.bin", first / "state.bin")
+    uses = disk_uses()
+    assert [each.bytes for each in uses if each.what == "checkpoints"] == [50_000]
+    assert all(0 < each.bytes <= 50_000 for each in uses)
+    assert sum(each.bytes for each in uses) < 60_000
 
 
 def test_old_and_named_runs_go_whole_but_never_living_ones() -> None:
