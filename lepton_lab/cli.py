@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import session
+from . import session, telemetry
 from .commands import Seat, run_words
 from .commands.results import EventFeed, Shown, Started, ending
 from .commands.seat import no_answer
@@ -29,6 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if COMPLETE_VARIABLE in os.environ:
         return _complete()
     session.join_shell()
+    telemetry.switch_off()
     as_json = "--json" in given
     try:
         try:

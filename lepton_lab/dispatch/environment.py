@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..telemetry import NO_TELEMETRY
+
 TRAVELS: tuple[str, ...] = (
     # Hugging Face: token, endpoint, caches, offline mode
     "HF_*",
@@ -93,20 +95,6 @@ READ_AT_IMPORT: tuple[str, ...] = (
     "KMP_*",
 )
 """Names that libraries read when they are imported: a warm spare serves only runs that agree on them."""
-
-NO_TELEMETRY: Mapping[str, str] = {
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DISABLE_TELEMETRY": "1",
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "WANDB_ERROR_REPORTING": "false",
-}
-"""Set in every process of ours: our dependencies call nobody home.
-
-``openvino-telemetry`` knows no variable: it keeps silent because a worker's input is
-no terminal, unless the user agreed to it in a file of their own.
-"""
 
 _CREDENTIALS = (
     "*TOKEN",

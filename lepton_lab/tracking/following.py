@@ -10,11 +10,11 @@ import time
 from importlib.util import find_spec
 
 from .. import places
-from ..dispatch.environment import NO_TELEMETRY
 from ..dispatch.processes import ProcessMark
 from ..errors import MissingExtra
-from ..recipe import Recipe
+from ..recipe import TRAINING_KINDS, Recipe
 from ..record import AliasMove, read_json
+from ..telemetry import NO_TELEMETRY
 from .cursor import Cursor, open_runs
 from .target import EXPERIMENT, Target
 
@@ -23,12 +23,16 @@ _DYING_SECONDS = 5.0
 _PACKAGES = ("mlflow", "sqlalchemy", "alembic")
 
 
-def is_wanted(recipe: Recipe) -> bool:
-    """Whether a run of this recipe is to be mirrored: it says so, ``LEPTON_REPORT_TO`` does, or its parent is."""
+def is_wanted(recipe: Recipe, controller: str | None = None) -> bool:
+    """Whether a run of this recipe is to be mirrored: it says so, ``LEPTON_REPORT_TO`` does, or a run above it is.
+
+    ``controller`` is the sweep that it is a trial of.
+    """
     named = os.environ.get("LEPTON_REPORT_TO", "").replace(",", " ").split()
-    if "mlflow" in named or (recipe.kind == "train" and "mlflow" in recipe.train.report_to):
+    if "mlflow" in named or (recipe.kind in TRAINING_KINDS and "mlflow" in recipe.train.report_to):
         return True
-    return bool(recipe.parent) and Cursor.read(Target.here(), str(recipe.parent)) is not None
+    above = recipe.parent or controller
+    return bool(above) and Cursor.read(Target.here(), str(above)) is not None
 
 
 def check_mlflow() -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from .. import telemetry
 from ..dispatch.processes import ProcessMark
 from ..record import write_json
 from ..redaction import redact
@@ -35,6 +36,7 @@ def main() -> None:
         os._exit(0)
     for name, value in _CLIENT.items():
         os.environ.setdefault(name, value)
+    telemetry.switch_off()
     target = Target.here()
     left: set[str] = set()
     # Who asks while we are leaving sees our lock and starts nobody; so look once more without it.

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import telemetry
 from ..errors import DiskFull, Problem, RequestError
 from ..record import AttemptFolder, BatchPlan, RunFolder, memory_problem, plan_of
 from ..redaction import RedactingStream
@@ -40,7 +41,6 @@ Job = Callable[[WorkContext], dict[str, Any]]
 
 _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "true",
 }
@@ -50,6 +50,7 @@ def main(job: Job | None = None) -> None:
     """Read the order, do it (``job``, or the one of the recipe's kind), write the outcome."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    telemetry.switch_off()
     sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)  # they go to a log on disk
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shell is the supervisor's business
     if "--rank" in sys.argv[1:]:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from lepton_lab.record import AttemptFolder, RunFolder, checkpoint_step, digest_of, last_complete, mark_complete
+from lepton_lab.telemetry import NO_TELEMETRY
 
 SAVE_STEPS = 5
 
@@ -62,6 +63,7 @@ def main() -> None:
     if "environment" in words:
         known = {"token_length": len(os.environ.get("HF_TOKEN", "")), "threads": os.environ["OMP_NUM_THREADS"]}
         events.report("environment", known)
+        events.report("telemetry", {name: os.environ.get(name) for name in NO_TELEMETRY})
     if "child" in words:
         child = os.fork()
         if child == 0:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from lepton_lab.dispatch.environment import (
-    NO_TELEMETRY,
     allotted_threads,
     base_environment,
     collect_environment,
@@ -11,6 +10,7 @@ from lepton_lab.dispatch.environment import (
     spare_key,
     worker_environment,
 )
+from lepton_lab.telemetry import NO_TELEMETRY
 
 SHELL = {
     "PATH": "/bin",

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from ... import places
+from ... import places, telemetry
 from ..folder import RunFolder
 from .bucket import Bucket, BucketError, open_bucket
 from .enlisting import LOCK_NAME, enlist_all, enlisted, mark_pushed
@@ -29,6 +29,7 @@ def main() -> None:
     """Carry runs until there are none."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    telemetry.switch_off()
     if not _take_turn():
         return
     bucket = open_bucket()
