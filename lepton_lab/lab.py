@@ -184,10 +184,12 @@ class Run:
 
     def checkpoint(self) -> Run:
         """Ask the run for a checkpoint at its next step; it goes on. Raises :class:`RequestError` unless it runs."""
-        status = self.status
-        if status != "running":
-            do = f"See: lepton show {self.id}"
-            raise RequestError(Problem("only a running run can save a checkpoint", f"run {self.id}, {status}", do))
+        view = self.view()
+        do = f"See: lepton show {self.id}"
+        if view.kind != "train":
+            raise RequestError(Problem("only a training saves checkpoints", f"run {self.id}, a {view.kind}", do))
+        if view.status != "running":
+            raise RequestError(Problem("only a running run can save a checkpoint", f"run {self.id}, {view.status}", do))
         self.folder.ask("save")
         return self
 
@@ -288,17 +290,21 @@ def start(recipe: Recipe, parent: str | None = None, **details: Any) -> Run:
         # Nobody has it, so nobody will run it.
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
-    if tracking.is_wanted(recipe):
+    if tracking.is_wanted(recipe, parent):
         tracking.follow(folder.run)
     return Run(folder)
 
 
 def ensure_handed_over(folder: RunFolder) -> None:
     """Hand a run over that was written and has not begun; one that was taken already stays where it is."""
-    from . import dispatch
+    from . import dispatch, tracking
 
-    if folder.final() is None and not folder.attempts():
-        dispatch.hand_over(folder, folder.recipe(), dispatch.collect_environment(), [])
+    if folder.final() is not None or folder.attempts():
+        return
+    recipe = folder.recipe()
+    dispatch.hand_over(folder, recipe, dispatch.collect_environment(), [])
+    if tracking.is_wanted(recipe, folder.header()["parent"]):
+        tracking.follow(folder.run)
 
 
 def train(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -> Run:
@@ -378,7 +384,7 @@ def clone_recipe(
 def predict(run: Run | str, inputs: Any) -> Any:
     """The model's answer to one input (a dict) or to a list of inputs (a list of dicts).
 
-    Waits for the run, and for its compilation if one is queued; answers through the picked backend.
+    Waits for a training, and for its compilation if one is queued; answers through the picked backend.
     """
     if hasattr(inputs, "tolist"):  # a column of a data frame, an array
         inputs = inputs.tolist()
@@ -390,7 +396,7 @@ def predict(run: Run | str, inputs: Any) -> Any:
 def load(run: Run | str = "last") -> Predictor:
     """The model of a run, ready to answer, through the backend that its newest compilation picked.
 
-    A benchmark run stands for the run that it measured.
+    A benchmark run stands for the run that it measured, a sweep that has ended for its best trial.
     """
     from . import planning
 
@@ -406,12 +412,12 @@ def load(run: Run | str = "last") -> Predictor:
 def model_run(run: Run) -> Run:
     """The run whose model answers for ``run``: itself, what a benchmark measured, or the best trial of a sweep.
 
-    Waits for a sweep, and raises if it failed.
+    Raises :class:`RunNotFound` for a sweep that goes on, and :class:`RunFailed` or :class:`RunCancelled`.
     """
     while run.kind == "benchmark":
         run = Run(RunFolder(run.folder.path.with_name(run.folder.header()["parent"])))
     if run.kind == "sweep":
-        run = Run(best_trial(run.wait().raise_for_status().folder))
+        run = Run(best_trial(run.raise_for_status().folder))
     return run
 
 
@@ -441,8 +447,8 @@ def promote(run: Run | str = "last", *, alias: str, name: str | None = None) -> 
     from . import tracking
 
     found = attach(run)
-    model = model_run(found) if found.kind == "sweep" else found
-    move = promotion.promote(model.folder, alias, name)
+    model = best_trial(found.folder) if found.kind == "sweep" else found.folder
+    move = promotion.promote(model, alias, name)
     tracking.follow_moved_alias(move)
     return move
 

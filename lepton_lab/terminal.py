@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from .commands.findings import findings_text
 from .commands.preflight import preflight_text
-from .commands.records import trials_text
 from .commands.results import number_text, pairs_text, seconds_text
+from .commands.trials import ENDED, standing_text, trial_text, trials_text
 from .lab import Run
 from .record import RunView
 
 # How often a log without a terminal gets a line.
 _LINE_SECONDS = 10.0
+# Of a terminal's height: the bar, the heading of a table, and something to read above it.
+_LINES_ASIDE = 8
 
 
 class Interrupted(Exception):
@@ -110,16 +113,34 @@ class _Lines(_Face):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._last = 0.0
+        self._trials: set[int] = set()
 
     def progress(self, view: RunView) -> None:
+        report = view.reports.get("sweep", {"trials": []})
+        for row in report["trials"]:
+            if row["state"] in ENDED and row["trial"] not in self._trials:
+                self._trials.add(row["trial"])
+                self.say(f"  {trial_text(row, report)}")
         stage = _stage(view)
         if stage != self._stage or time.monotonic() - self._last > _LINE_SECONDS:
             self._stage, self._last = stage, time.monotonic()
             self.say(f"  {stage} {_step(view)} {_numbers(view)}".rstrip())
 
 
+class _Area(Progress):
+    """The bar, and above it what else is not to stay."""
+
+    above = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What rich draws."""
+        if self.above:
+            yield Text(self.above)
+        yield from super().get_renderables()
+
+
 class _Bar(_Face):
-    """For a terminal: one bar that moves."""
+    """For a terminal: one bar that moves; above it, the trials of a sweep."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -128,7 +149,7 @@ class _Bar(_Face):
             BarColumn(bar_width=30),
             TextColumn("{task.fields[step]} {task.fields[numbers]}"),
         )
-        self._progress = Progress(*columns, console=console, refresh_per_second=5, transient=True)
+        self._progress = _Area(*columns, console=console, refresh_per_second=5, transient=True)
         self._task = self._progress.add_task("queued", total=None, step="", numbers="")
 
     def __enter__(self) -> _Face:
@@ -140,6 +161,9 @@ class _Bar(_Face):
 
     def progress(self, view: RunView) -> None:
         stage = _stage(view)
+        if "sweep" in view.reports:
+            room = max(3, self.console.height - _LINES_ASIDE)
+            self._progress.above = trials_text(view.reports["sweep"], room)
         self._progress.update(
             self._task,
             description=stage,
@@ -200,8 +224,7 @@ def _step(view: RunView) -> str:
 def _numbers(view: RunView) -> str:
     parts = []
     if view.kind == "sweep":
-        best = view.series.get("best_value")
-        return f"trials done · best {number_text(best.values[-1])}" if best else "trials done"
+        return " · ".join(filter(None, ("trials done", standing_text(view.reports.get("sweep", {"trials": []})))))
     if view.stage != "train" and view.kind == "train" and not view.is_over:
         return ""  # numbers of a stage that has passed
     if "loss" in view.series:

@@ -108,6 +108,12 @@ test('a sweep shows its trials, the best one marked', async () => {
   const rows = [...host.querySelectorAll('.lepton-trials tbody tr')];
   expect(rows.map(row => row.textContent)).toHaveLength(3);
   expect(rows[1].textContent).toContain('run2complete0.920');
+  expect(host.querySelector('caption')?.textContent).toBe('Trials: best accuracy so far 0.92, trial 2');
+  const ended = [...trials.slice(0, 2), { ...(trial(3, 'failed', null) as object), message: 'no memory' }];
+  tell(snapshot([], { kind: 'sweep', status: 'succeeded', reports: { sweep: { ...report, trials: ended } } }));
+  await frames();
+  expect(host.querySelector('caption')?.textContent).toBe('Trials: best accuracy 0.92, trial 2');
+  expect(host.querySelector('.lepton-row-note')?.textContent).toBe('no memory');
   expect(host.querySelectorAll('.lepton-plots > *')).toHaveLength(1);
   stop();
 });

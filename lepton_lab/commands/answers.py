@@ -87,7 +87,7 @@ predict = LeptonCommand(
     "predict",
     callback=_predict,
     params=[
-        click.Argument(["run"], type=RunValue(kinds=("train",)), metavar="RUN"),
+        click.Argument(["run"], type=RunValue(kinds=("train", "sweep", "compile")), metavar="RUN"),
         click.Argument(["text"], nargs=-1, metavar="[TEXT]..."),
         option(
             "-f",
@@ -100,7 +100,8 @@ predict = LeptonCommand(
         json_option("Print a JSON array, one object an input."),
     ],
     short_help="Ask a trained model, through its fastest compiled form.",
-    help="Ask a trained model, through its fastest compiled form. Waits for the run and its compilation.",
+    help="Ask a trained model, through its fastest compiled form. Waits for a training and its compilation; a sweep "
+    "that has ended answers through its best trial.",
     examples=[
         'lepton predict last "The film never recovers from its first ten minutes."',
         "lepton predict last --file texts.txt --json",

@@ -68,7 +68,9 @@ def _promote(run: str | None, alias: str | None, name: str | None, removed: str 
     if alias is None:
         do = "For example: lepton promote last --alias champion"
         raise RequestError(Problem("an alias is needed", "none", do, where="alias"))
-    return _moved(lab.promote(run or "last", alias=alias, name=name), as_json)
+    found = lab.attach(run or "last")
+    move = lab.promote(found, alias=alias, name=name)
+    return _moved(move, as_json, f", the best trial of sweep {found.id}" if found.kind == "sweep" else "")
 
 
 def _too_much(given: Iterable[tuple[str, str | None]]) -> Problem:
@@ -76,13 +78,13 @@ def _too_much(given: Iterable[tuple[str, str | None]]) -> Problem:
     return Problem("--remove-alias names the alias and nothing else", words, f"Leave {words} out.")
 
 
-def _moved(move: AliasMove, as_json: bool) -> Facts:
+def _moved(move: AliasMove, as_json: bool, what: str = "") -> Facts:
     if move.run is None:
         text = f"{move.alias} names no run any more; it named {move.previous}."
     elif move.previous is None:
-        text = f"{move.alias} names run {move.run}."
+        text = f"{move.alias} names run {move.run}{what}."
     else:
-        text = f"{move.alias} names run {move.run}; before, it named {move.previous}."
+        text = f"{move.alias} names run {move.run}{what}; before, it named {move.previous}."
     values: dict[str, Any] = move.to_dict()
     return Facts(values, text, as_json=as_json)
 
@@ -114,14 +116,15 @@ promote = LeptonCommand(
     "promote",
     callback=_promote,
     params=[
-        click.Argument(["run"], type=RunValue(kinds=("train", "compile")), required=False, metavar="[RUN]"),
+        click.Argument(["run"], type=RunValue(kinds=("train", "compile", "sweep")), required=False, metavar="[RUN]"),
         option("--alias", type=AliasValue(), help="The word that names this run from now on, such as champion."),
         option("--name", metavar="NAME", help="The model that this is a version of; its alias is then NAME@ALIAS."),
         option("--remove-alias", "removed", type=AliasValue(), help="Let this alias name no run."),
         json_option("Print one JSON object; previous is the run that it named before."),
     ],
     short_help="Let an alias such as champion name a run's model.",
-    help="Let an alias such as champion name the model of a run that succeeded (default: last). Wherever a run is "
+    help="Let an alias such as champion name the model of a run that succeeded (default: last); a sweep stands for "
+    "its best trial. Wherever a run is "
     "asked for, the alias will do; it can be moved to another run at any time. A compilation that failed its parity "
     "check is refused.",
     examples=[

@@ -24,6 +24,7 @@ from .results import (
     shorten,
     table_text,
 )
+from .trials import trials_text
 from .values import OneOf, RunValue
 
 _HEADLINES = (
@@ -147,23 +148,6 @@ def _show_text(values: dict[str, Any], recipe_yaml: str) -> str:
         parts.append("Artifacts\n" + _indented(table_text(["name", "size", "path"], rows)))
     parts.append("Recipe\n" + _indented(recipe_yaml.rstrip()))
     return "\n\n".join(parts)
-
-
-def trials_text(report: dict[str, Any]) -> str:
-    """The trials of a sweep as a table, in their order; the best one has a star."""
-    best = (report.get("best") or {}).get("trial")
-    names = list(dict.fromkeys(name for row in report["trials"] for name in row["parameters"]))
-    rows = [
-        [
-            f"{row['trial']}{' *' if row['trial'] == best else ''}",
-            row["run"] or "",
-            row["state"],
-            number_text(row["value"]) if row["value"] is not None else "",
-            *(number_text(row["parameters"].get(name, "")) for name in names),
-        ]
-        for row in report["trials"]
-    ]
-    return table_text(["trial", "run", "state", str(report["metric"]), *names], rows)
 
 
 def _events(run: str, raw: bool, following: bool, as_json: bool) -> EventFeed:

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cluster import check_readiness, cluster_status, scale_cluster, start_cluster, stop_cluster
     from .environment import collect_environment
-    from .handing import hand_over, hand_over_again, request_cancel
+    from .handing import cancel_children, hand_over, hand_over_again, request_cancel
     from .waking import wake, wake_all
 
 _HOMES = {
+    "cancel_children": "handing",
     "check_readiness": "cluster",
     "cluster_status": "cluster",
     "collect_environment": "environment",
@@ -39,6 +40,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "cancel_children",
     "check_readiness",
     "cluster_status",
     "collect_environment",

@@ -162,8 +162,20 @@ def _cancel_all(runs: list[str]) -> None:
 
 
 def _shown(door: AgentDoor, answer: dict[str, Any]) -> dict[str, Any]:
-    keys = ("provider", "pid", "address", "devices", "workers", "problems", "running", "queued", "spare", "dashboard")
-    shown = {key: answer[key] for key in (*keys, "idle_seconds", "python") if key in answer}
+    keys = (
+        "provider",
+        "pid",
+        "address",
+        "devices",
+        "free_devices",
+        "workers",
+        "problems",
+        "running",
+        "queued",
+        "spare",
+        "dashboard",
+    )
+    shown = {key: answer[key] for key in (*keys, "worker_hours", "idle_seconds", "python") if key in answer}
     return {
         "cluster": "running",
         **shown,

@@ -86,9 +86,7 @@ def request_cancel(folder: RunFolder, **why: str) -> None:
         return
     folder.ask("cancel", **why)
     if folder.header()["kind"] in CONTROLLERS:
-        # Its controller may be dead, and would do this only in its next attempt.
-        for child in children_of(folder.run):
-            request_cancel(child)
+        cancel_children(folder)  # its controller may be dead, and would do this only in its next attempt
     attempts = folder.attempts()
     if not attempts or attempts[-1].ended() is not None:
         _cancel_waiting(folder, len(attempts) + 1)
@@ -99,6 +97,12 @@ def request_cancel(folder: RunFolder, **why: str) -> None:
     if is_silent and (supervisor is None or not supervisor.is_alive()):
         message = "its supervisor had been lost"
         end_attempt(folder, attempts[-1], {"status": "cancelled", "reason": "cancelled", "message": message})
+
+
+def cancel_children(folder: RunFolder) -> None:
+    """Ask the runs that a run controls to save and stop. The reason that they end with is that run's kind."""
+    for child in children_of(folder.run):
+        request_cancel(child, reason=str(folder.header()["kind"]), message=f"run {folder.run} was cancelled")
 
 
 def _cancel_waiting(folder: RunFolder, number: int) -> None:

@@ -10,6 +10,7 @@ from ..errors import Problem, RunNotFound
 from .aliases import find_alias
 from .folder import RunFolder
 from .index import Answer, RunIndex, ask_index
+from .view import view_of
 
 
 def _ask(question: Callable[[RunIndex], Answer]) -> Answer:
@@ -83,11 +84,16 @@ def find_run(word: str) -> RunFolder:
 
 def best_trial(sweep: RunFolder) -> RunFolder:
     """The training run that won a sweep which has ended well. Raises :class:`RunNotFound`."""
-    best = ((sweep.final() or {}).get("metrics") or {}).get("best_run")
-    if not best:
-        got = "no end yet" if sweep.final() is None else "no trial that ended well"
-        raise RunNotFound(Problem(f"sweep {sweep.run} has no best trial", got, f"See: lepton show {sweep.run}"))
-    return RunFolder.named(str(best))
+    view = view_of(sweep)
+    best = view.metrics.get("best_run") if view.status == "succeeded" else None
+    if best:
+        return RunFolder.named(str(best))
+    if view.is_over:
+        what, do = f"sweep {sweep.run} has no best trial", f"Name one of its trials; see: lepton show {sweep.run}"
+    else:
+        what = f"the best trial of sweep {sweep.run} is known when it ends"
+        do = f"Wait for it: lepton attach {sweep.run}. Or name one of its trials; see: lepton show {sweep.run}"
+    raise RunNotFound(Problem(what, f"a sweep that is {view.status}", do))
 
 
 def newest_training() -> RunFolder | None:

@@ -17,7 +17,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from .. import dispatch, lab
-from ..errors import ClusterError, Problem, RequestError
+from ..errors import ClusterError, LeptonError, Problem, RequestError
 from ..recipe import Recipe, SweepConfig, dimensions_of, grid_of, with_values
 from ..recipe.defaults import resolve_defaults
 from ..record import RunFolder, RunTail, RunView, children_of, mark_complete
@@ -54,6 +54,7 @@ class Controller:
         self._total = min(self._recipe.sweep.trials or grid or _TRIALS, grid or math.inf)
         self._study = Study(self._folder.path / "study.journal", self._recipe, self._dimensions)
         self._tails: dict[int, RunTail] = {}
+        self._statuses: dict[int, str] = {}
         self._told: set[int] = set()
         self._room = (-math.inf, 1)
         self._woken = self._tried = self._reported = -math.inf
@@ -85,11 +86,18 @@ class Controller:
         ended = [trial for trial in self._study.trials() if trial.state in ENDED]
         for trial in sorted(ended, key=lambda each: (each.datetime_complete is None, each.datetime_complete)):
             self._tell_of(trial)
-        for number in self._running():
-            tail = self._tails.get(number)
-            if tail is not None:
-                self._study.note(number, run=tail.folder.run)
-                lab.ensure_handed_over(tail.folder)
+        for number, tail in self._running_tails():
+            self._study.note(number, run=tail.folder.run)
+            lab.ensure_handed_over(tail.folder)
+            if (tail.folder.final() or {}).get("reason") == self._recipe.kind:
+                self._resume(number, tail)
+
+    def _resume(self, number: int, tail: RunTail) -> None:
+        """A trial that was cancelled with the sweep goes on with it."""
+        try:
+            lab.Run(tail.folder).resume()
+        except LeptonError as error:
+            self._end(number, TrialState.FAIL, f"run {tail.folder.run} could not be resumed: {error}")
 
     def _running(self) -> list[int]:
         return [trial.number + 1 for trial in self._study.trials() if trial.state == TrialState.RUNNING]
@@ -158,6 +166,8 @@ class Controller:
             results = list(series.values) if series else []
             self._is_news |= len(results) != len(self._study.trials()[number - 1].intermediate_values)
             is_hopeless = self._study.report(number, results)
+            self._is_news |= self._statuses.get(number) != tail.view.status
+            self._statuses[number] = tail.view.status
             if tail.folder.final() is not None:
                 tail.read()  # what was written between
                 self._conclude_trial(number, tail.view)
@@ -166,13 +176,17 @@ class Controller:
                 dispatch.request_cancel(tail.folder, reason="pruned", message=message)
 
     def _conclude_trial(self, number: int, view: RunView) -> None:
+        if view.reason == self._recipe.kind:
+            return  # cancelled with the sweep: it goes on if that is resumed
         name = f"eval_{self._recipe.sweep.metric}"
         value = view.metrics.get(name)
+        self._study.note(number, ended=view.status)
         if view.status == "succeeded" and isinstance(value, (int, float)):
             self._end(number, TrialState.COMPLETE, value=float(value))
         elif view.status == "succeeded":
             self._end(number, TrialState.FAIL, f"run {view.run} has no {name}")
         elif view.reason == "pruned":
+            self._study.note(number, message=view.message)
             self._end(number, TrialState.PRUNED)
         else:
             self._end(number, TrialState.FAIL, f"run {view.run} {view.status}: {view.message or view.reason}")
@@ -212,13 +226,12 @@ class Controller:
         rows = len(self._study.trials())
         if at_once or (self._is_news and time.monotonic() - self._reported > _REPORT_SECONDS * (1 + rows / 50)):
             self._reported, self._is_news = time.monotonic(), False
-            self._events.report("sweep", sweep_report(self._recipe, self._study, int(self._total)))
+            self._events.report("sweep", sweep_report(self._recipe, self._study, int(self._total), self._statuses))
 
     def _leave(self) -> None:
         """Stop as asked. A cancelled sweep takes its runs with it; one that is only moved leaves them alone."""
         if self._folder.asked("cancel"):
-            for _, tail in self._running_tails():
-                dispatch.request_cancel(tail.folder)
+            dispatch.cancel_children(self._folder)
             while any(tail.folder.final() is None for _, tail in self._running_tails()):
                 time.sleep(_LOOK_SECONDS)  # patience is the supervisor's: it ends this process in time
             self._watch()

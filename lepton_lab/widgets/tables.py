@@ -73,11 +73,11 @@ def trial_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         shown = {key: row.get(key) for key in ("trial", "run", "state", "value")}
         given = row.get("parameters")
         rows.append({**shown, **(given if isinstance(given, Mapping) else {})})
-    places = {"complete": 0, "running": 1, "pruned": 2}
+    places = {"complete": 0, "running": 1, "queued": 2, "pruned": 3}
 
     def order(row: Mapping[str, Any]) -> tuple[int, float, int]:
         value = row["value"] if isinstance(row["value"], (int, float)) else math.inf
-        return places.get(str(row["state"]), 3), sign * value, int(row["trial"] or 0)
+        return places.get(str(row["state"]), len(places)), sign * value, int(row["trial"] or 0)
 
     return sorted(rows, key=order)
 

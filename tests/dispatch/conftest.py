@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,9 @@ def fresh_lab() -> Iterator[Lab]:
 def spare_lab() -> Iterator[Lab]:
     """Nothing runs yet; spares are wanted."""
     yield from _lab(spare=True)
+
+
+@pytest.fixture
+def hands(fresh_lab: Any) -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack

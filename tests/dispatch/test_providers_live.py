@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +18,14 @@ import pytest
 
 from lepton_lab.commands.seat import Seat
 from lepton_lab.commands.tree import run_words
-from lepton_lab.dispatch import check_readiness, scale_cluster, start_cluster, stop_cluster
+from lepton_lab.dispatch import check_readiness, request_cancel, scale_cluster, start_cluster, stop_cluster
 from lepton_lab.dispatch.readiness import Question
 from lepton_lab.errors import RequestError
 from lepton_lab.record import view_of
 
+from .typed import free_port, running
+
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(command: str, until_said: str, folder: Path) -> Iterator[None]:
-    """A command line as somebody types it, with ``dask`` of this interpreter, until it has said that it is up."""
-    words = shlex.split(command)
-    if words[0] == "dask":
-        words = [sys.executable, "-m", "dask", *words[1:]]
-    log = folder / f"{words[3] if len(words) > 3 else words[0]}-{time.monotonic_ns()}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(words, stdout=output, stderr=output, cwd=folder, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 60
-        while until_said not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def by_hand(text: str) -> tuple[str, str]:
@@ -81,12 +51,6 @@ def run_there(lab: Any, wait_until: Callable[..., Any], cluster: str, patch: pyt
     view = view_of(run)
     assert view.status == "succeeded", run.final()
     assert run.header()["run"] == run.run
-
-
-@pytest.fixture
-def hands(fresh_lab: Any) -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 def test_the_readmes_words_are_enough(
@@ -211,6 +175,35 @@ def test_jobs_of_a_queue_take_runs_and_only_idle_ones_are_ended(
     wait_until(run.final, 30)
     assert run.final()["status"] == "cancelled"
     assert not list((fresh_lab.folder / "home").rglob("*.key"))
+
+
+@pytest.mark.slow
+def test_jobs_take_up_new_certificates_without_losing_their_run(
+    fresh_lab: Any, hands: ExitStack, wait_until: Callable[..., Any], queue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scheduler in the agent, worker and nanny in a process of their own, files on a disk that both read."""
+    seconds = 60.0
+    monkeypatch.setenv("LEPTON_CERTIFICATE_DAYS", str(seconds / 86_400))
+    words = ["--cores", "1", "--memory", "4GB", "--name", "site", "--interface", "lo"]
+    run_words(["cluster", "use", "slurm", *words], Seat())
+    hands.callback(stop_cluster, True, "site")
+    began = time.monotonic()
+    run = fresh_lab.start("6000 p20", cluster="site")
+    wait_until(lambda: view_of(run).status == "running", 50)
+    [shared] = (fresh_lab.folder / "home" / "cache" / "tls").glob("*/cluster.pem")
+    first = shared.read_bytes()
+    wait_until(lambda: shared.read_bytes() != first, 60)
+    wait_until(lambda: time.monotonic() - began > seconds + 2, 60)
+    # What they started with is over. Looking at workers, and at their files, makes connections.
+    step = view_of(run).step
+    wait_until(lambda: view_of(run).step > step, 20)
+    assert len(run.attempts()) == 1
+    check_readiness(fresh_lab.write("x", cluster="site").recipe(), Question(packages={"the work": ["json"]}))
+    request_cancel(run)
+    assert wait_until(run.final, 30)["status"] == "cancelled"
+    after = fresh_lab.start("3 steps", cluster="site")
+    assert wait_until(after.final, 30)["status"] == "succeeded"
+    assert len(list(queue.glob("job-*.pid"))) == 1, "no job was lost"
 
 
 @pytest.mark.slow

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from lepton_lab import lab as facade
-from lepton_lab import samples
+from lepton_lab import samples, tracking
 from lepton_lab.commands import Seat, run_words
-from lepton_lab.dispatch import collect_environment, request_cancel
+from lepton_lab.dispatch import collect_environment, handing, request_cancel, stop_cluster
 from lepton_lab.dispatch.handing import hand_over
 from lepton_lab.errors import RequestError
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import RunFolder, children_of, read_json, view_of
 from lepton_lab.widgets.card import card_html
+
+from .typed import running
 
 PLAN = {"task": "text-classification", "model": "sample:minilm", "dataset": "sample:movie-sentiment"}
 SEARCH = {"search": ["lr=1e-5..1e-1:log", "lora_r=4,8"], "metric": "accuracy", "direction": "maximize"}
@@ -93,6 +99,7 @@ def test_what_leads_nowhere_is_pruned(lab: Any, wait_until: Callable[..., Any]) 
     pruned = view_of(RunFolder.named(rows[-1]["run"]))
     assert (pruned.status, pruned.reason) == ("cancelled", "pruned")
     assert "pruned after evaluation" in pruned.message
+    assert rows[-1]["message"] == pruned.message
     assert view_of(sweep).metrics["pruned"] >= 1
 
 
@@ -125,13 +132,77 @@ def test_a_killed_sweep_draws_what_it_would_have_drawn(lab: Any, wait_until: Cal
 def test_cancelling_a_sweep_cancels_its_trials(lab: Any, wait_until: Callable[..., Any]) -> None:
     sweep = start("scores 1000 p20", trials=4, parallel=2)
     wait_until(lambda: any(view_of(each).step for each in trials_of(sweep)), 30)
+    wishes: list[Callable[[], object]] = [
+        lambda: facade.promote(sweep.run, alias="champion"),
+        lambda: facade.predict(sweep.run, "a fine film"),
+        lambda: facade.plan("compile", {"parent": sweep.run}),
+        lambda: facade.plan("benchmark", {"parent": sweep.run}),
+    ]
+    for wish in wishes:
+        with pytest.raises(RequestError, match=r"is known when it ends, got a sweep that is running. Wait for it"):
+            wish()
+    with pytest.raises(RequestError, match="only a training saves checkpoints"):
+        facade.checkpoint(sweep.run)
     request_cancel(sweep)
     wait_until(sweep.final, 30)
     assert view_of(sweep).status == "cancelled"
     for trial in trials_of(sweep):
         assert wait_until(trial.final, 15)["status"] == "cancelled"
+    rows = view_of(sweep).reports["sweep"]["trials"]
+    assert [row["state"] for row in rows] == ["cancelled"] * len(rows)
+    with pytest.raises(RequestError, match="has no best trial, got a sweep that is cancelled"):
+        facade.promote(sweep.run, alias="champion")
     with pytest.raises(facade.RunCancelled):
         facade.model_run(facade.attach(sweep.run))
+
+
+def test_a_cancelled_sweep_that_is_resumed_goes_on_with_its_trials(lab: Any, wait_until: Callable[..., Any]) -> None:
+    sweep = start("scores 60 p20 saves", trials=3, parallel=1)
+    wait_until(lambda: view_of(sweep).step >= 1, 60)
+    wait_until(lambda: len(trials_of(sweep)) == 2 and view_of(trials_of(sweep)[1]).step > 10, 30)
+    request_cancel(sweep)
+    wait_until(sweep.final, 30)
+    assert [row["state"] for row in view_of(sweep).reports["sweep"]["trials"]] == ["complete", "cancelled"]
+    facade.attach(sweep.run).resume()
+    wait_until(sweep.final, 60)
+    view = view_of(sweep)
+    assert (view.status, view.attempt) == ("succeeded", 2), view.message
+    assert [row["state"] for row in view.reports["sweep"]["trials"]] == ["complete"] * 3
+    assert numbers_of(sweep) == {1: 1, 2: 1, 3: 1}
+    assert [len(folder.attempts()) for folder in trials_of(sweep)] == [1, 2, 1]
+    assert [event.body["step"] for event in sweep.events() if event.kind == "metric"] == [1, 2, 3]
+
+
+def test_a_trial_that_somebody_cancels_is_told_as_such(lab: Any, wait_until: Callable[..., Any]) -> None:
+    sweep = start("scores 40 p20", trials=2, parallel=1)
+    first = wait_until(lambda: trials_of(sweep) and trials_of(sweep)[0], 30)
+    wait_until(lambda: view_of(first).step, 30)
+    facade.cancel(first.run)
+    wait_until(sweep.final, 60)
+    view = view_of(sweep)
+    assert [row["state"] for row in view.reports["sweep"]["trials"]] == ["cancelled", "complete"]
+    assert view.metrics["best_trial"] == 2
+
+
+def test_as_many_trials_run_as_there_are_free_devices(
+    fresh_lab: Any, hands: ExitStack, wait_until: Callable[..., Any]
+) -> None:
+    path = fresh_lab.folder / "scheduler.json"
+    file = f"--scheduler-file {path} --no-dashboard"
+    hands.enter_context(running(f"dask scheduler --host 127.0.0.1 --port 0 {file}", "Scheduler at", fresh_lab.folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")  # nothing here computes on them
+        hands.enter_context(running(f"dask worker {file} --nthreads 3", "Registered to", fresh_lab.folder))
+    cluster = f"scheduler-file:{path}"
+    hands.callback(stop_cluster, True, cluster)
+    sweep = start("scores 500 p20", trials=4, cluster=cluster)
+
+    def states() -> list[str]:
+        return [row["state"] for row in view_of(sweep).reports.get("sweep", {}).get("trials", [])]
+
+    wait_until(lambda: states().count("running") == 3, 60)
+    wait_until(sweep.final, 60)
+    assert states() == ["complete"] * 4
 
 
 def test_a_sweep_leaves_the_only_device_to_its_trials(lab: Any, wait_until: Callable[..., Any]) -> None:
@@ -140,6 +211,37 @@ def test_a_sweep_leaves_the_only_device_to_its_trials(lab: Any, wait_until: Call
     wait_until(first.final, 60)
     wait_until(second.final, 60)
     assert view_of(first).status == view_of(second).status == "succeeded"
+
+
+@pytest.mark.slow
+def test_a_mirrored_sweep_stands_above_its_trials(
+    lab: Any, wait_until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("LEPTON_REPORT_TO", "mlflow")  # of this submitter, not of the agent that runs already
+    monkeypatch.setattr(handing, "CONTROLLERS", {"sweep": "lepton_fake_sweep"})
+    plan = {**PLAN, **SEARCH, "name": "scores 3", "trials": 3}
+    sweep = facade.start(build_recipe("sweep", plan)).folder
+    wait_until(sweep.final, 60)
+    target = tracking.Target.here()
+    wait_until(lambda: len(tracking.done_runs(target)) == 4, 180)
+    asked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _PARENTS, target.uri], capture_output=True, text=True, timeout=120
+    )
+    found = json.loads(asked.stdout)
+    assert found == {sweep.run: None, **dict.fromkeys((folder.run for folder in trials_of(sweep)), sweep.run)}
+    tracking.stop_mirrors()
+
+
+# In a process of its own: MLflow's imports warn.
+_PARENTS = """
+import json, sys
+from mlflow import MlflowClient
+client = MlflowClient(sys.argv[1], sys.argv[1])
+runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+names = {run.info.run_id: run.data.tags["lepton.run"] for run in runs}
+print(json.dumps({names[run.info.run_id]: names.get(run.data.tags.get("mlflow.parentRunId")) for run in runs}))
+"""
 
 
 @pytest.mark.slow

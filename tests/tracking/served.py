@@ -34,6 +34,12 @@ def steps_there(run: Any, name: str, uri: str | None = None) -> list[int]:
     return [point.step for point in client(uri).get_metric_history(run.info.run_id, name)]
 
 
+def server_command() -> list[str]:
+    """What starts a tracking server: of the whole MLflow where there is one, else of what this Python has of it."""
+    whole = os.environ.get("LEPTON_MLFLOW") or str(Path(sys.executable).with_name("mlflow"))
+    return [whole] if Path(whole).is_file() else [sys.executable, "-W", "ignore", "-m", "mlflow"]
+
+
 class TrackingServer:
     """A real tracking server on loopback."""
 
@@ -52,7 +58,7 @@ class TrackingServer:
         place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "mlflow", "server", *store, *place],
+                [*server_command(), "server", *store, *place],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

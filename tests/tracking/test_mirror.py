@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ from lepton_lab import places
 from lepton_lab.commands import Seat, run_words
 from lepton_lab.dispatch.processes import ProcessMark
 from lepton_lab.errors import ClusterError, MissingExtra, RequestError
-from lepton_lab.record import AttemptFolder
+from lepton_lab.record import AttemptFolder, RunFolder
 from lepton_lab.tracking import Cursor, Target, done_runs, follow, open_runs, stop_mirrors, wake
 
 from ..commands.making import begin, finish, finished_run, new_run, train_steps
-from .served import TrackingServer, client, runs_there, steps_there
+from .bad_line import bad_line
+from .served import TrackingServer, client, runs_there, server_command, steps_there
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -145,6 +148,8 @@ def test_a_mirror_that_is_killed_in_the_middle_goes_on_with_each_point_once() ->
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TrackingServer]:
+    if find_spec("flask") is None and len(server_command()) > 1:
+        pytest.skip("NO TRACKING SERVER HERE: install mlflow, or name its command in LEPTON_MLFLOW")
     found = TrackingServer(tmp_path)
     found.start()
     yield found
@@ -178,3 +183,40 @@ def test_a_tracking_server_that_dies_is_caught_up_with(server: TrackingServer, m
     lepton_lab.promote(folder.run, alias="champion")
     there = client(server.uri)
     until(lambda: "champion" in there.get_registered_model("lepton-text-classification").aliases)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_line_that_is_slow_and_loses_answers_slows_no_run_and_doubles_nothing(
+    server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train() -> float:
+        """Seconds of a run that writes as fast as it can, with what its submitter does for the mirror."""
+        began = time.monotonic()
+        folder = new_run()
+        attempt = begin(folder)
+        if "MLFLOW_TRACKING_URI" in os.environ:
+            follow(folder.run)
+            followed.append(folder)
+        write_steps(attempt, 1, 1500, pause=0.001)
+        finish(folder)
+        return time.monotonic() - began
+
+    followed: list[RunFolder] = []
+    alone = train()
+    with bad_line(server.port, delay_seconds=0.5, loses_every=4) as line:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", line.uri)
+        watched = train()
+        assert watched < alone + 6.0, "the submitter waits for one process to start, and for no server"
+        (folder,) = followed
+        lepton_lab.promote(folder.run, alias="champion")
+        until(lambda: done_runs(Target.here()) == [folder.run], 240)
+        assert line.lost > 2
+    (run,) = runs_there(server.uri)
+    assert (run.info.status, run.data.tags["lepton.run"]) == ("FINISHED", folder.run)
+    for name in ("loss", "learning_rate"):
+        assert steps_there(run, name, server.uri) == list(range(1, 1501))
+    there = client(server.uri)
+    assert {each.path for each in there.list_artifacts(run.info.run_id)} >= {"model"}
+    (version,) = there.search_model_versions(f"run_id = '{run.info.run_id}'")
+    assert there.get_model_version_by_alias(version.name, "champion").run_id == run.info.run_id

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .lab import MEDIA_TYPE, TOKEN, Lab, run_cell, running_lab, save, show_cell
-from .written import COMPILED, COMPILED_METRICS, WrittenRun, going_on, measure
+from .written import COMPILED, COMPILED_METRICS, TRIALS, WrittenRun, going_on, measure, search
 
 pytestmark = pytest.mark.ui
 
@@ -164,6 +164,28 @@ def test_benchmark_compile_and_failure(lab: Lab, page: Page, home: Path, shoot: 
     benchmark.end()
 
 
+def test_a_sweep_shows_its_trials_and_the_best_so_far_as_they_come(
+    lab: Lab, page: Page, home: Path, shoot: Shoot
+) -> None:
+    written = WrittenRun("sweep", max_steps=12)
+    search(written, 1)
+    lab.write_notebook("sweep.ipynb", show_cell(written.run, home))
+    lab.open(page, "sweep.ipynb")
+    run_cell(page, 0)
+    trials = page.locator(f"{DASHBOARD} .lepton-trials")
+    expect(trials.locator("caption")).to_have_text("Trials: best accuracy so far 0.7421, trial 1")
+    search(written, len(TRIALS))
+    expect(trials.locator("caption")).to_have_text("Trials: best accuracy so far 0.8365, trial 2")
+    expect(trials.locator(".lepton-row-marked")).to_contain_text("0.837")
+    expect(trials.locator("tbody tr")).to_have_count(len(TRIALS) + 2)  # and why two of them were stopped
+    expect(trials.locator(".lepton-row-note").first).to_have_text("pruned after evaluation 1: accuracy 0.531")
+    expect(page.locator(DASHBOARD)).to_contain_text("5 of 12 trials")
+    wait_for_points(page, 4)
+    shoot("dashboard-sweep")
+    written.end("cancelled")
+    expect(trials.locator("caption")).to_have_text("Trials: best accuracy 0.8365, trial 2")
+
+
 def test_dark_theme_reaches_the_charts(lab: Lab, page: Page, home: Path, shoot: Shoot) -> None:
     written = WrittenRun()
     written.preflight()
@@ -226,6 +248,33 @@ def test_widget_over_the_comm(lab: Lab, page: Page, home: Path) -> None:
     lab.open(page, "widget.ipynb")
     expect(card).to_contain_text(written.run)
     assert not ERROR_WORDS.search(page.locator(".jp-Notebook").inner_text())
+
+
+@pytest.mark.slow
+def test_a_real_sweep_is_drawn_to_its_end(lab: Lab, page: Page, shoot: Shoot) -> None:
+    reviews = "[(f'film {i} is ' + ('good and fine' if i % 2 else 'bad and dull'), 'pos' if i % 2 else 'neg')"
+    lab.write_notebook(
+        "search.ipynb",
+        f"import pandas as pd\nreviews = pd.DataFrame({reviews} for i in range(120)], columns=['text', 'label'])",
+        "%load_ext lepton_lab",
+        "%lepton sweep --task text-classification --model sample:minilm --dataset reviews --max-steps 4 "
+        "--batch-size 8 --max-length 16 --search lr=1e-5..1e-3:log --search seed=1,2 --trials 3",
+        "%lepton cluster stop --force",
+    )
+    lab.open(page, "search.ipynb")
+    for number in range(3):
+        run_cell(page, number)
+    try:
+        trials = page.locator(f"{DASHBOARD} .lepton-trials")
+        expect(trials).to_contain_text("running", timeout=60_000)
+        expect(trials.locator("caption")).to_contain_text("so far", timeout=120_000)
+        shoot("sweep-real")
+        expect(page.locator(DASHBOARD)).to_contain_text("Succeeded", timeout=240_000)
+        expect(trials.locator("tbody tr")).to_have_count(3)
+        expect(page.locator(DASHBOARD)).to_contain_text("best run")
+    finally:
+        run_cell(page, 3)
+        page.wait_for_timeout(3000)
 
 
 @pytest.mark.slow

@@ -94,10 +94,12 @@ class WrittenRun:
 
     def __init__(self, kind: str = "train", name: str | None = None, max_steps: int = 500) -> None:
         lines = [f"kind: {kind}"]
-        if kind == "train":
+        if kind in ("train", "sweep"):
             lines += ["task: text-classification", "model: sample:minilm", "data: {dataset: sample:movie-sentiment}"]
         else:
             lines += [f"parent: {PARENT}"]
+        if kind == "sweep":
+            lines += ["sweep: {search: ['lr=1e-5..1e-2:log', 'lora_r=4,8,16'], metric: accuracy, direction: maximize}"]
         if name:
             lines += [f"name: {name}"]
         self.folder = RunFolder.create(recipe_from_yaml("\n".join(lines)))
@@ -157,6 +159,41 @@ class WrittenRun:
 
 
 PARENT = "abcd2345"
+
+TRIALS: tuple[tuple[str, float | None, float, int], ...] = (
+    ("complete", 0.7421, 3.1e-4, 8),
+    ("complete", 0.8365, 1.2e-4, 16),
+    ("pruned", 0.5310, 7.9e-3, 4),
+    ("failed", None, 9.6e-3, 16),
+    ("complete", 0.8210, 6.4e-5, 8),
+    ("running", 0.7893, 1.5e-4, 16),
+    ("queued", None, 9.1e-5, 8),
+)
+"""State, value, learning rate and rank of the trials of a sweep."""
+
+_MESSAGES = {
+    "pruned": "pruned after evaluation 1: accuracy 0.531",
+    "failed": "run tr4tr4tr failed: the loss is not a number any more. Set a smaller --lr.",
+}
+
+
+def search(written: WrittenRun, trials: int) -> None:
+    """The report and the events of a sweep that has begun so many of :data:`TRIALS`."""
+    rows: list[dict[str, Any]] = []
+    best: dict[str, Any] | None = None
+    for number, (state, value, rate, rank) in enumerate(TRIALS[:trials], 1):
+        row = {"trial": number, "run": f"tr{number}" * 2 + "ab", "state": state, "value": value, "evaluations": 2}
+        row |= {"parameters": {"learning_rate": rate, "lora_r": rank}}
+        rows.append(row | ({"message": _MESSAGES[state]} if state in _MESSAGES else {}))
+        if state == "complete" and (best is None or float(value or 0) > best["value"]):
+            best = row
+        if state not in ("running", "queued") and number > written.step:
+            written.step = number
+            known = {"value": value, "best_value": best["value"] if best else None}
+            written.trainer.metric(number, {name: each for name, each in known.items() if each is not None})
+    report = {"metric": "accuracy", "direction": "maximize", "total": 12, "trials": rows, "best": best}
+    written.trainer.report("sweep", report | {"importance": {"learning_rate": 0.81, "lora_r": 0.19}})
+    written.attempt.beat()
 
 
 def measure(written: WrittenRun, requests: int = 400) -> None:
