@@ -226,7 +226,7 @@ def _check_backend(name: str) -> None:
         raise MissingExtra(", ".join(missing), backend.extra, f"the backend {name}")
 
 
-def _collect(problems: list[Problem], check: Callable[[], None]) -> None:
+def _collect(problems: list[Problem], check: Callable[[], object]) -> None:
     """Run one check; what it refuses joins the others."""
     try:
         check()
@@ -341,7 +341,10 @@ def _check_store() -> None:
 
 def _check_places() -> list[Problem]:
     """Whether runs and their state can be written where the environment says."""
+    from .dispatch.security import valid_days
+
     problems: list[Problem] = []
+    _collect(problems, valid_days)
     if places.store_url():
         _collect(problems, _check_store)
     for name, path in (("LEPTON_HOME", places.lepton_home()), ("LEPTON_STATE_DIR", places.state_root())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -35,7 +36,8 @@ def _status(name: str | None, as_json: bool) -> Facts:
     from .. import dispatch
 
     word = name or _default()
-    return _facts({**dispatch.cluster_status(word), **_cost(word)}, as_json)
+    status = dispatch.cluster_status(word)
+    return _facts({**status, **_cost(word, status.pop("worker_hours", ()))}, as_json)
 
 
 def _start(name: str | None, dashboard: bool, as_json: bool) -> Facts:
@@ -78,7 +80,7 @@ def _render(name: str) -> Text:
 
 
 def _certificates(folder: str) -> Text:
-    from ..dispatch.security import export_certificates
+    from ..dispatch.security import export_certificates, valid_days
 
     files = export_certificates(folder)
     tls = f"--tls-ca-file {files['authority']} --tls-cert {files['certificate']} --tls-key {files['key']}"
@@ -88,7 +90,8 @@ def _certificates(folder: str) -> Text:
         f"  dask scheduler --protocol tls --no-dashboard {tls}\n"
         f"  dask worker tls://SCHEDULER:8786 --no-dashboard {tls}\n"
         f"  lepton cluster use tls://SCHEDULER:8786 {use}\n\n"
-        f"Who has these files can run code on these machines. They end after 90 days; write new ones before."
+        f"Who has these files can run code on these machines. They end after {valid_days():g} days; "
+        f"write new ones before, and start the scheduler and the workers with them."
     )
 
 
@@ -98,21 +101,17 @@ def _default() -> str:
     return load_clusters().default
 
 
-def _cost(word: str) -> dict[str, Any]:
-    """What a running paid cluster has cost, and who pays."""
-    import time
-
-    from .. import dispatch
+def _cost(word: str, worker_hours: Iterable[tuple[int, float]]) -> dict[str, Any]:
+    """What a paid cluster costs and has cost, and who pays."""
     from ..dispatch.providers import understand
-    from ..dispatch.providers.prices import payer, price_of
+    from ..dispatch.providers.prices import payer, price_of, spent_on
 
     provider, options = understand(word)
+    found = {"paid_by": payer(provider)} if payer(provider) else {}
     price = price_of(provider, options)
-    if price is None:
-        return {}
-    started = dispatch.cluster_status(word).get("started")
-    hours = (time.time() - float(started)) / 3600 if started else None
-    return {"price": price.text(hours), "paid_by": payer(provider)}
+    if price is not None:
+        found["price"] = price.text(spent_on(provider, options, worker_hours))
+    return found
 
 
 def _facts(values: dict[str, Any], as_json: bool) -> Facts:

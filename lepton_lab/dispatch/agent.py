@@ -38,6 +38,7 @@ from .queue import RunQueue
 from .readiness import report
 from .reconciling import unfinished_jobs
 from .spare import SPARE_IDLE_SECONDS, SpareKeeper
+from .usage import Wakefulness, WorkerHours
 
 CLUSTER_IDLE_SECONDS = 1800.0
 """Without work for so long, the process ends. ``LEPTON_CLUSTER_IDLE_SECONDS`` says otherwise."""
@@ -77,6 +78,8 @@ class Agent:
         self.stopped = asyncio.Event()
         self._wanted = self.options.workers if isinstance(self.options, StartedOptions) else None
         self._next_refill = 0.0
+        self._wakefulness = Wakefulness(self.idle_seconds)
+        self._worker_hours = WorkerHours()
         self.link = Link(self.provider, self.options)
         try:
             await self.link.connect()
@@ -100,8 +103,13 @@ class Agent:
                 await asyncio.wait_for(self.stopped.wait(), 1.0)
             if self._placing.done():
                 self._placing.result()  # it never ends by itself: this raises what broke it
+            await self.link.look_after_certificates()
+            if self._wanted is not None:
+                self._worker_hours.count(self._wanted)
             if self.queue.jobs:
                 await self._refill()
+                if self.cluster != LOCAL and self.link.is_up:
+                    self._wakefulness.show(self.link.client)
                 continue
             idle = time.monotonic() - self._last_used
             if idle > self.idle_seconds or not self.door.control.exists():
@@ -110,11 +118,11 @@ class Agent:
     async def _refill(self) -> None:
         """Ask again for workers that were promised: jobs end at their walltime, cheap machines are taken away."""
         now = time.monotonic()
-        if self._wanted is None or self.link.live is None or now < self._next_refill:
+        if self._wanted is None or not self.link.is_up or now < self._next_refill:
             return
         self._next_refill = now + _REFILL_SECONDS
         try:
-            await self.link.live.scale(self._wanted)
+            await self._ask_for_workers(self._wanted)
         except Exception as error:  # noqa: BLE001  whatever the library raises, the runs that run go on
             sys.stderr.write(f"could not ask for workers again: {type(error).__name__}: {redact(str(error))}\n")
 
@@ -200,6 +208,7 @@ class Agent:
             "running": running,
             "queued": [run for run in jobs if run not in running],
             "spare": self.keeper.state(),
+            "worker_hours": self._worker_hours.to_list(),
             "idle_seconds": 0.0 if jobs else time.monotonic() - self._last_used,
         }
 
@@ -230,15 +239,18 @@ class Agent:
 
     async def _scale(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask for a number of workers. Only those without a run may be taken away."""
-        if not self.link.is_up or self.link.live is None:
+        if not self.link.is_up:
             return {"error": self.link.problem}
-        identity = await self.link.client.scheduler.identity(n_workers=-1)
-        seats = [seat for job in self.queue.jobs.values() for seat in job.seats]
-        busy = {seat.worker.address for seat in seats if seat.worker is not None}
-        idle = [str(each["name"]) for address, each in identity["workers"].items() if address not in busy]
         self._wanted = int(request["workers"])
-        await self.link.live.scale(self._wanted, idle)
-        return {"asked": int(request["workers"]), "connected": len(identity["workers"]), "busy": len(busy)}
+        return await self._ask_for_workers(self._wanted)
+
+    async def _ask_for_workers(self, workers: int) -> dict[str, Any]:
+        identity = await self.link.client.scheduler.identity(n_workers=-1)
+        busy = self.queue.busy_workers() & set(identity["workers"])
+        idle = [str(each["name"]) for address, each in identity["workers"].items() if address not in busy]
+        if self.link.live is not None:
+            await self.link.live.scale(workers, idle, len(busy))
+        return {"asked": workers, "connected": len(identity["workers"]), "busy": len(busy)}
 
     async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
         unfinished = sorted(run for run, job in self.queue.jobs.items() if job.folder.final() is None)

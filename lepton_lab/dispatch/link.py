@@ -8,6 +8,7 @@ from typing import Any
 
 from ..redaction import redact
 from .providers import LiveCluster, Provider, ProviderOptions
+from .renewal import Renewal
 
 _CONNECT_SECONDS = 10.0
 """For a scheduler to answer. One that falls silent is given up after so long, and the provider asked anew."""
@@ -27,6 +28,7 @@ class Link:
         self._options = options
         self._client: Any = None
         self._error = ""
+        self._renewal = Renewal()
         self.live: LiveCluster | None = None
         """None as long as there never was one."""
 
@@ -60,6 +62,7 @@ class Link:
         try:
             if self.live is not None:
                 await self.live.close()
+            self._renewal = Renewal()
             self.live = await self._provider.open(self._options)
             self._client = await Client(
                 self.live.address,
@@ -83,6 +86,11 @@ class Link:
                     await self.connect()
                 except Exception:  # noqa: BLE001  whatever the provider raises, it is tried again
                     print(self.problem, file=sys.stderr)
+
+    async def look_after_certificates(self) -> None:
+        """See that the cluster shows certificates that are good, as far as they are ours. Never raises."""
+        if self.is_up and self.live is not None:
+            await self._renewal.look(self.live.certificates, self._client)
 
     async def close(self) -> None:
         """Let client and cluster go."""

@@ -76,6 +76,10 @@ class RunQueue:
         """How many more runs of one host could begin now."""
         return self.roster.free_devices(self.jobs.values())
 
+    def busy_workers(self) -> set[str]:
+        """Addresses of workers with a run."""
+        return self.roster.busy_workers(self.jobs.values())
+
     def close(self) -> None:
         """Stop watching. The runs go on."""
         for job in self.jobs.values():

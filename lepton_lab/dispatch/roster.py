@@ -52,6 +52,13 @@ class Roster:
         devices = {(worker.site, device) for worker in self.workers.values() for device in worker.devices}
         return max(0, len(devices) - busy)
 
+    def busy_workers(self, jobs: Iterable[Job]) -> set[str]:
+        """Addresses of workers with a run; where a former agent sent one, every worker that it may be on."""
+        taken = [(job, seat) for job in jobs if job.order.needs_device for seat in job.seats]
+        sent = {seat.worker.address for _, seat in taken if seat.worker is not None}
+        adopted = {job.site(seat) for job, seat in taken if seat.worker is None}
+        return sent | {worker.address for worker in self.workers.values() if worker.site in adopted}
+
     def free_workers(self, jobs: Iterable[Job]) -> dict[WorkerFacts, int]:
         """Workers with a thread to watch a run on a free device, and how many such devices; least busy first."""
         taken = [(job, seat) for job in jobs if job.order.needs_device for seat in job.seats]

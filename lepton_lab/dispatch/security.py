@@ -2,8 +2,9 @@
 
 The authority's key is never written, so nothing else can be signed by it; certificate and key
 of the cluster are files of mode 0600 in the state folder. Who cannot read them can neither
-connect nor be connected to. A cluster that starts when less than a third of their life is left
-gets new ones.
+connect nor be connected to. When less than a third of their life is left there are new ones, for
+clusters that start and, through :mod:`.renewal`, for those that run. Authorities that are not over
+yet stay in the file behind the new one, so that both kinds understand each other meanwhile.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import datetime
 import fcntl
 import os
 import platform
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,14 @@ from .. import places
 from ..errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from cryptography.x509 import CertificateBuilder
+    from cryptography.x509 import Certificate, CertificateBuilder
 
 VALID_DAYS = 90.0
-"""How long certificates are good for."""
+"""How long certificates are good for. ``LEPTON_CERTIFICATE_DAYS`` says otherwise."""
 
-_RENEW_BELOW = 1 / 3  # of their life
+RENEW_BELOW = 1 / 3
+"""The share of their life below which certificates are renewed."""
+
 _BACKDATED = datetime.timedelta(hours=1)  # for clocks that differ between hosts
 _FILES = {"authority": "authority.pem", "certificate": "cluster.pem", "key": "cluster.key"}
 
@@ -42,36 +46,71 @@ def tls_files(folder: Path | None = None) -> dict[str, Path]:
     return {name: folder / file for name, file in _FILES.items()}
 
 
-def ensure_certificates(valid_days: float = VALID_DAYS) -> dict[str, Path]:
+def valid_days() -> float:
+    """How long new certificates are good for. Raises :class:`RequestError` for a setting that is no such number."""
+    word = os.environ.get("LEPTON_CERTIFICATE_DAYS")
+    if not word:
+        return VALID_DAYS
+    try:
+        days = float(word)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= 825:
+        do = "Set a number of days, such as 30."
+        raise RequestError(Problem("LEPTON_CERTIFICATE_DAYS must be above 0 and at most 825", repr(word), do))
+    return days
+
+
+def ensure_certificates() -> dict[str, Path]:
     """This host's files, made new where they are missing, broken or near their end.
 
     Clusters of this host share them: a cluster that starts must not take them from one that runs.
     """
     files = tls_files()
     with _renewing(files["authority"].parent):
-        if remaining_life(files) < _RENEW_BELOW:
-            write_certificates(valid_days=valid_days)
+        if remaining_life(files) < RENEW_BELOW:
+            write_certificates()
     return files
 
 
 def remaining_life(files: dict[str, Path]) -> float:
     """The share of their life that the certificates still have, at most 1; 0 where they cannot be used."""
+    try:
+        shares = [life_left(files[name].read_bytes()) for name in ("authority", "certificate")]
+        is_whole = files["key"].stat().st_size > 0
+    except OSError:
+        return 0.0
+    return min(shares) if is_whole else 0.0
+
+
+def life_left(pem: bytes) -> float:
+    """The share, 0 to 1, of its life that a certificate (of several the first, the newest) still has."""
     from cryptography import x509
 
     now = datetime.datetime.now(datetime.UTC)
-    shares = []
     try:
-        for name in ("authority", "certificate"):
-            found = x509.load_pem_x509_certificate(files[name].read_bytes())
-            begin, end = found.not_valid_before_utc + _BACKDATED, found.not_valid_after_utc
-            shares.append((end - now) / (end - begin))
-        is_whole = files["key"].stat().st_size > 0
-    except (OSError, ValueError, ZeroDivisionError):
+        found = x509.load_pem_x509_certificate(pem)
+        left = (found.not_valid_after_utc - now) / (found.not_valid_after_utc - _birth_of(found))
+    except (ValueError, ZeroDivisionError):
         return 0.0
-    return max(0.0, min(1.0, *shares)) if is_whole else 0.0
+    return max(0.0, min(1.0, left))
 
 
-def write_certificates(folder: Path | None = None, valid_days: float = VALID_DAYS) -> dict[str, Path]:
+def has_ended(path: Path) -> bool:
+    """Whether a file holds certificates of which none is good any more. What cannot be read is judged by others."""
+    from cryptography import x509
+
+    try:
+        return bool(x509.load_pem_x509_certificates(path.read_bytes())) and not _good_ones_in(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _birth_of(certificate: Certificate) -> datetime.datetime:
+    return certificate.not_valid_before_utc + _BACKDATED
+
+
+def write_certificates(folder: Path | None = None) -> dict[str, Path]:
     """Make a new authority and one certificate signed by it, for every role of a cluster."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -81,22 +120,33 @@ def write_certificates(folder: Path | None = None, valid_days: float = VALID_DAY
     def named(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
+    days = valid_days()
     authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority_name = named(f"Lepton Lab on {platform.node()}"[:64])
+    # A name of its own: two authorities of one name in a file would be taken for each other.
+    authority_name = named(f"{f'Lepton Lab on {platform.node()}'[:47]} {secrets.token_hex(8)}")
+    may_sign = x509.KeyUsage(
+        key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
     authority = (
-        _builder(authority_name, authority_name, authority_key.public_key(), valid_days)
+        _builder(authority_name, authority_name, authority_key.public_key(), days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(may_sign, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     key = ec.generate_private_key(ec.SECP256R1())
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     certificate = (
-        _builder(named("lepton-lab cluster"), authority_name, key.public_key(), valid_days)
+        _builder(named("lepton-lab cluster"), authority_name, key.public_key(), days)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(signer, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     files = tls_files(folder)
-    _write_private(files["authority"], authority.public_bytes(serialization.Encoding.PEM))
+    authorities = [authority, *_good_ones_in(files["authority"])]
+    _write_private(files["authority"], b"".join(each.public_bytes(serialization.Encoding.PEM) for each in authorities))
     _write_private(files["certificate"], certificate.public_bytes(serialization.Encoding.PEM))
     _write_private(
         files["key"],
@@ -140,7 +190,7 @@ def security() -> Any:
     return Security(require_encryption=True, tls_ca_file=str(files["authority"]), **roles)
 
 
-def _builder(subject: Any, issuer: Any, public_key: Any, valid_days: float) -> CertificateBuilder:
+def _builder(subject: Any, issuer: Any, public_key: Any, days: float) -> CertificateBuilder:
     from cryptography import x509
 
     now = datetime.datetime.now(datetime.UTC)
@@ -151,8 +201,20 @@ def _builder(subject: Any, issuer: Any, public_key: Any, valid_days: float) -> C
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + datetime.timedelta(days=valid_days))
+        .not_valid_after(now + datetime.timedelta(days=days))
     )
+
+
+def _good_ones_in(path: Path) -> list[Certificate]:
+    """The certificates in a file that are not over, in their order."""
+    from cryptography import x509
+
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [each for each in found if each.not_valid_after_utc > now]
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,21 @@ import distributed  # noqa: F401  brings its settings
 import pytest
 import yaml
 
-from lepton_lab.dispatch.providers import Provider, find_provider, understand
+from lepton_lab.dispatch.providers import LiveCluster, Provider, find_provider, understand
+from lepton_lab.dispatch.providers.coiled import _CoiledCluster
 from lepton_lab.dispatch.providers.connection import is_loopback
-from lepton_lab.dispatch.providers.started import name_of
+from lepton_lab.dispatch.providers.gateway import _GatewayCluster, idle_watch
+from lepton_lab.dispatch.providers.kubernetes import _Pods
+from lepton_lab.dispatch.providers.prices import payer, price_of, spent_on
+from lepton_lab.dispatch.providers.provider import StartedOptions
+from lepton_lab.dispatch.providers.started import StartedCluster, name_of
 from lepton_lab.dispatch.providers.words import make_options, plain_options
+from lepton_lab.dispatch.security import write_certificates
+from lepton_lab.dispatch.usage import Wakefulness
 from lepton_lab.errors import RequestError
 from lepton_lab.recipe.flags import section_flags
 from lepton_lab.registry import load_provider, provider_names
+from lepton_lab.telemetry import NO_TELEMETRY
 
 WORDS = {
     "local": "local",
@@ -170,6 +180,17 @@ def test_a_scheduler_file_may_not_lead_out_without_tls(tmp_path: Path) -> None:
         find_provider(f"scheduler-file:{path}x")
 
 
+def test_certificates_that_have_ended_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEPTON_CERTIFICATE_DAYS", str(1.5 / 86_400))
+    files = write_certificates(tmp_path)
+    names = {"ca": "authority", "cert": "certificate", "key": "key"}
+    word = "address:tls://10.1.2.3:8786," + ",".join(f"{name}_file={files[role]}" for name, role in names.items())
+    find_provider(word)
+    time.sleep(2.5)
+    with pytest.raises(RequestError, match="the certificate has ended"):
+        find_provider(word)
+
+
 @pytest.mark.parametrize(
     ("address", "stays"),
     [
@@ -270,6 +291,135 @@ def test_what_is_paid_for_can_be_priced(name: str) -> None:
     assert sum(provider.machines(options).values()) >= options.workers
 
 
+def test_what_costs_less_or_is_not_known_is_said() -> None:
+    def price(word: str) -> str:
+        provider, options = understand(word)
+        found = price_of(provider, options)
+        assert found is not None
+        return found.text()
+
+    machines = "aws:image=lab:1,workers=2"
+    assert price(machines).startswith("about ")
+    assert price(f"{machines},spot=true").startswith("at most ")
+    assert "without the scheduler's machine" in price("coiled:vm_type=g5.xlarge")
+    assert price("coiled").startswith("unknown: no price for workers chosen by Coiled")
+
+
+def test_time_is_counted_by_how_many_workers_there_were() -> None:
+    provider, options = understand("aws:image=lab:1,workers=2")
+    hour = {workers: price_of(provider, options.model_copy(update={"workers": workers})) for workers in (2, 8)}
+    assert hour[2] is not None
+    assert hour[8] is not None
+    assert hour[8].per_hour > hour[2].per_hour
+    spent = spent_on(provider, options, [(2, 3.0), (8, 0.5)])
+    assert spent == pytest.approx(3 * hour[2].per_hour + 0.5 * hour[8].per_hour)
+
+
+@pytest.mark.parametrize("name", provider_names())
+def test_who_pays_is_said_wherever_somebody_does(name: str) -> None:
+    provider = load_provider(name)
+    on_a_hub = payer(provider, {"JUPYTERHUB_USER": "ada"})
+    if provider.is_paid:
+        assert "hub" in on_a_hub
+        assert payer(provider, {}) != on_a_hub
+    elif name in ("gateway", "kubernetes"):
+        assert on_a_hub.startswith("whoever ")
+    else:
+        assert on_a_hub == ""
+
+
+# Idle clusters, and busy workers
+
+
+@pytest.mark.parametrize("name", [name for name in provider_names() if load_provider(name).is_paid] + ["gateway"])
+def test_what_somebody_pays_for_stops_when_it_is_idle(name: str) -> None:
+    options = parsed(name)[1]
+    assert isinstance(options, StartedOptions)
+    assert 0 < options.idle_minutes <= 60
+
+
+def test_a_scheduler_that_only_copies_or_adopted_runs_is_not_idle_and_one_without_runs_ends() -> None:
+    from distributed import Client, Scheduler, Worker
+
+    async def go() -> None:
+        options = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+        async with (
+            Scheduler(**options) as scheduler,
+            Worker(scheduler.address, host="127.0.0.1", dashboard_address="127.0.0.1:0") as worker,
+            Client(scheduler.address, asynchronous=True, set_as_default=False) as client,
+        ):
+            await client.run_on_scheduler(idle_watch(1.0))  # as the gateway's scheduler gets it
+            wakefulness = Wakefulness(1.0)
+            ends = time.monotonic() + 3.0
+            while time.monotonic() < ends:
+                wakefulness.show(client)
+                await asyncio.sleep(0.05)
+            assert scheduler.status.name == "running"
+            async with asyncio.timeout(10):
+                await scheduler.finished()
+                await worker.finished()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("name", ["slurm", "pbs", "lsf"])
+def test_a_job_ends_when_its_scheduler_is_gone(name: str) -> None:
+    command = next(line for line in rendered(name).splitlines() if "dask_worker" in line)
+    assert float(parse_worker(command)["death_timeout"]) <= 120
+
+
+def test_workers_of_ssh_hosts_and_dask_cuda_do_not_wait_for_ever() -> None:
+    given = yaml.safe_load(rendered("ssh"))["SSHCluster"]
+    assert given["scheduler_options"]["idle_timeout"] == "900s"
+    assert given["worker_options"]["death_timeout"] == "60s"
+    assert "--death-timeout 60" in rendered("cuda")
+
+
+class Library:
+    """Stands in for a cluster object of a vendor's: remembers what it was asked for."""
+
+    scheduler_address = "tls://10.0.0.1:8786"
+    security = None
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        names = ["0", "1", "2", "3"]
+        self.worker_spec: dict[str, Any] = {name: {} for name in (*names, "pending")}
+        self.scheduler_info = {"workers": {f"tls://10.0.0.1:{name}": {"name": name} for name in names}}
+
+    def scale(self, workers: int) -> None:
+        self.asked.append(workers)
+
+    def scale_down(self, names: list[str]) -> None:
+        self.asked.append(names)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda each: _GatewayCluster(each, Path()), _CoiledCluster, lambda each: _Pods(each, None)]
+)
+def test_no_busy_worker_is_taken_away_by_number(make: Any) -> None:
+    library = Library()
+    live: LiveCluster = make(library)
+    asyncio.run(live.scale(1, ["0"], busy=3))
+    asyncio.run(live.scale(6, ["0"], busy=3))
+    assert library.asked == [3, 6]
+
+
+def test_no_busy_worker_is_taken_away_by_name() -> None:
+    library = Library()
+    live = StartedCluster(library)
+    asyncio.run(live.scale(2, ["1"], busy=3))
+    asyncio.run(live.scale(4, ["1"], busy=3))
+    asyncio.run(live.scale(9, [], busy=4))
+    assert library.asked == [["pending", "1"], ["pending"], 9]
+
+
+def test_nothing_is_scaled_adaptively() -> None:
+    """Dask's adaptive scaling ends busy workers."""
+    sources = (Path(load_provider.__code__.co_filename).parent / "dispatch").rglob("*.py")
+    assert not [path.name for path in sources if re.search(r"\.adapt\(|adaptive\s*=", path.read_text())]
+
+
 def test_the_manifest_is_what_the_operator_takes() -> None:
     """Every field of the manifest is one of the operator's own resource definition."""
     import dask_kubernetes
@@ -326,6 +476,7 @@ def test_a_coiled_cluster_waits_for_the_next_agent_but_not_for_ever() -> None:
     assert given["no_client_timeout"] is None
     assert given["idle_timeout"] == "900s"
     assert given["credentials"] is None
+    assert given["environ"].items() > NO_TELEMETRY.items()
     assert given["send_dask_config"] is False
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import ssl
 import time
 from pathlib import Path
 
 import pytest
 
+from lepton_lab.dispatch.renewal import HostCertificates, Renewal
 from lepton_lab.dispatch.security import (
     ensure_certificates,
     remaining_life,
@@ -15,6 +19,9 @@ from lepton_lab.dispatch.security import (
     tls_files,
     write_certificates,
 )
+from lepton_lab.errors import RequestError
+
+SECONDS_A_DAY = 86_400
 
 
 @pytest.fixture(autouse=True)
@@ -36,16 +43,82 @@ def test_files_are_private_and_kept_while_they_are_good() -> None:
     assert bytes_of(ensure_certificates()) == before
 
 
-def test_they_are_renewed_before_they_end() -> None:
-    three_seconds = 3 / 86_400
-    files = write_certificates(valid_days=three_seconds)
+def test_they_are_renewed_before_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEPTON_CERTIFICATE_DAYS", str(3 / SECONDS_A_DAY))
+    files = ensure_certificates()
     before = bytes_of(files)
     assert bytes_of(ensure_certificates()) == before
     time.sleep(2.2)
     assert 0 < remaining_life(files) < 1 / 3  # not yet over
+    monkeypatch.delenv("LEPTON_CERTIFICATE_DAYS")
     ensure_certificates()
     assert remaining_life(files) > 0.99
     assert all(before[name] != now for name, now in bytes_of(files).items())
+    # Who still shows the old one is understood as long as that is good, and no longer.
+    assert files["authority"].read_bytes().count(b"BEGIN CERTIFICATE") == 2
+    time.sleep(1.0)
+    write_certificates()
+    assert before["authority"] not in files["authority"].read_bytes()
+
+
+@pytest.mark.parametrize("word", ["soon", "0", "-1", "1000", "nan"])
+def test_a_lifetime_that_is_none_is_refused(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEPTON_CERTIFICATE_DAYS", word)
+    with pytest.raises(RequestError, match="LEPTON_CERTIFICATE_DAYS must be"):
+        ensure_certificates()
+
+
+def test_the_strictest_check_accepts_them() -> None:
+    """Python 3.13's default, which older Dask does not turn off."""
+    files = ensure_certificates()
+    strict = []
+    for purpose in (ssl.Purpose.SERVER_AUTH, ssl.Purpose.CLIENT_AUTH):
+        context = ssl.create_default_context(purpose, cafile=str(files["authority"]))
+        context.load_cert_chain(files["certificate"], files["key"])
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context.verify_mode = ssl.CERT_REQUIRED
+        strict.append(context)
+    client_side, server_side = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = strict[0].wrap_bio(client_side, server_side, server_hostname="localhost")
+    server = strict[1].wrap_bio(server_side, client_side, server_side=True)
+    for _ in range(4):
+        for each in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                each.do_handshake()
+    assert client.getpeercert()
+    assert server.getpeercert()
+
+
+def test_a_cluster_outlives_the_certificates_that_it_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client, Scheduler, Worker
+
+    seconds = 6.0
+    monkeypatch.setenv("LEPTON_CERTIFICATE_DAYS", str(seconds / SECONDS_A_DAY))
+
+    async def go() -> None:
+        ensure_certificates()
+        options = {"protocol": "tls", "host": "127.0.0.1", "port": 0, "security": security()}
+        quiet = {"dashboard_address": "127.0.0.1:0"}
+        joins = {"security": security(), "asynchronous": True, "set_as_default": False}
+        renewal = Renewal()
+        async with (
+            Scheduler(**options, **quiet) as scheduler,
+            Worker(scheduler.address, **options, **quiet) as worker,
+            Client(scheduler.address, **joins) as client,
+        ):
+            first = client.submit(time.sleep, 2 * seconds, pure=False)
+            ends = time.monotonic() + seconds + 2.0
+            while time.monotonic() < ends:
+                await renewal.look(HostCertificates(), client)
+                await asyncio.sleep(0.1)
+            # Each of these makes a connection: to the scheduler, from it to the worker, and back.
+            assert await client.run(os.getpid) == {worker.address: os.getpid()}
+            async with Client(scheduler.address, **{**joins, "security": security()}) as newcomer:
+                assert await newcomer.submit(sum, [1, 2]) == 3
+            assert first.status == "pending"  # nobody disturbed it
+            await first.cancel()
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("name", ["authority", "certificate", "key"])

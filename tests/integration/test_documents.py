@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from pathlib import Path
 
+import click
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from lepton_lab.commands import Seat, cli
+from lepton_lab.commands.command import HelpAsked
+from lepton_lab.commands.fields import WRONG_WORDS
 from tests.conftest import lepton
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +66,41 @@ def test_the_blocks_of_the_readme(shared_lab: Path, tmp_path: Path, monkeypatch:
         assert command in cells, f"the README shows {command!r}, the quickstart notebook does not"
 
 
-@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda path: path.name)
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def commands_in(text: str) -> list[str]:
+    """Every command of ours in the fenced blocks, on one line each; what is left out there is left out here."""
+    fenced = "".join(re.findall(r"```(?:bash|text)?\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    inline = re.findall(r"`(lepton cluster use [^`]*)`", text)
+    lines = [line.strip() for line in fenced.splitlines()] + [line for line in inline if "[" not in line]
+    return [line.replace("…", "") for line in lines if line.startswith("lepton ")]
+
+
+def understand(words: list[str]) -> None:
+    """Parse a command line as far as that goes without doing it. Raises what click raises."""
+    command: click.Command = cli
+    context = click.Context(cli, obj=Seat())
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    made = command.make_context(context.info_name, list(words), parent=context.parent)
+    assert not made.meta.get(WRONG_WORDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_that_is_shown_is_one(page: Path) -> None:
+    for line in commands_in(page.read_text(encoding="utf-8")):
+        with contextlib.suppress(HelpAsked):
+            understand(shlex.split(line, comments=True)[1:])
+
+
+def test_the_documents_show_commands() -> None:
+    assert len(commands_in((ROOT / "docs" / "clusters.md").read_text(encoding="utf-8"))) > 20
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -64,9 +64,11 @@ def _let_go(name: str) -> None:
 
 def _told(name: str, provider: Provider, options: Any) -> dict[str, Any]:
     told: dict[str, Any] = {"cluster": name, "provider": provider.name}
-    price = price_of(provider, options)
+    price, pays = price_of(provider, options), payer(provider)
     if price is not None:
-        told |= {"price": price.text(), "paid_by": payer(provider)}
+        told["price"] = price.text()
+    if pays:
+        told["paid_by"] = pays
         told["stops"] = f"by itself after {options.idle_minutes:g} minutes without a run"
     told["next"] = f"lepton train …  (goes there; or say --cluster {name}). Look first: lepton cluster render {name}"
     return told

@@ -15,8 +15,16 @@ import yaml
 
 from ...errors import Problem
 from ...recipe.option import option
+from ...telemetry import NO_TELEMETRY
 from .provider import LiveCluster, Provider, StartedOptions
 from .started import StartedCluster, finished, name_of
+
+# Coiled's service needs to know of its machines, not of the code that runs there.
+_SILENT = {
+    "coiled.analytics.disabled": True,
+    "coiled.analytics.client-spans.transmit": False,
+    "coiled.analytics.computation.code.transmit": False,
+}
 
 
 class CoiledOptions(StartedOptions):
@@ -59,7 +67,7 @@ class Coiled(Provider):
         import coiled
         import dask
 
-        dask.config.set({"coiled.analytics.disabled": True})
+        dask.config.set(_SILENT)
         cluster = await coiled.Cluster(**cluster_arguments(options), asynchronous=True)
         return _CoiledCluster(cluster, {"name": cluster.name})
 
@@ -68,15 +76,14 @@ class Coiled(Provider):
         return yaml.safe_dump({"coiled.Cluster": cluster_arguments(options)}, sort_keys=False)
 
     def machines(self, options: CoiledOptions) -> dict[str, int]:
-        """Workers; without a machine type Coiled chooses one."""
-        return {options.vm_type or "chosen by Coiled": options.workers}
+        """Workers and the scheduler; Coiled chooses the scheduler's type, and the workers' where none is given."""
+        return {options.vm_type or "workers chosen by Coiled": options.workers, "the scheduler's machine": 1}
 
 
 @dataclass(frozen=True)
 class _CoiledCluster(StartedCluster):
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """By number; never fewer than are busy."""
-        busy = len(self.cluster.scheduler_info.get("workers", {})) - len(idle)
         await finished(self.cluster.scale(max(workers, busy)))
 
     async def close(self) -> None:
@@ -104,6 +111,7 @@ def cluster_arguments(options: CoiledOptions) -> dict[str, Any]:
         "idle_timeout": f"{60 * options.idle_minutes:g}s",
         "credentials": None,  # a run brings its own; the submitter's cloud login stays here
         "send_dask_config": False,
+        "environ": {**NO_TELEMETRY, "DASK_COILED__ANALYTICS__DISABLED": "True"},
         "allow_ingress_from": "me",
         "show_widget": False,
     }

@@ -39,8 +39,10 @@ class FoundCluster:
     address: str
     security: Any = None
     facts: dict[str, Any] = field(default_factory=dict)
+    certificates: None = None
+    """Those who started it look after them."""
 
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """Its workers are others' business."""
 
     async def close(self) -> None:
@@ -111,6 +113,8 @@ def _path(word: str | None) -> Path | None:
 
 
 def _check_files(options: ConnectionOptions) -> list[Problem]:
+    from ..security import has_ended
+
     given = {name: getattr(options, name) for name in ("ca_file", "cert_file", "key_file")}
     problems = []
     if any(given.values()) and not all(given.values()):
@@ -124,6 +128,9 @@ def _check_files(options: ConnectionOptions) -> list[Problem]:
             problems.append(
                 Problem("there is no such TLS file", str(path), f"Check {flag}.", where="resources.cluster")
             )
+        elif path is not None and name != "key_file" and has_ended(path):
+            do = "Write new ones (lepton cluster certificates), and start the scheduler and the workers with them."
+            problems.append(Problem("the certificate has ended", str(path), do, where="resources.cluster"))
     key = _path(options.key_file)
     if key is not None and key.is_file() and key.stat().st_mode & 0o077:
         do = f"Run: chmod 600 {key}"

@@ -16,11 +16,14 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem
 from ...recipe.option import option
 from .provider import LiveCluster, Provider, ProviderOptions
+
+if TYPE_CHECKING:
+    from ..renewal import HostCertificates
 
 _GONE_SECONDS = 30.0
 
@@ -60,6 +63,7 @@ class Cuda(Provider):
     async def open(self, options: CudaOptions) -> LiveCluster:
         """A scheduler in this process on loopback, and a process that starts one worker a GPU."""
         from ..dask_servers import start_scheduler
+        from ..renewal import HostCertificates
 
         scheduler = await start_scheduler(dashboard=False)
         environment = {"CUDA_VISIBLE_DEVICES": options.devices} if options.devices else {}
@@ -67,7 +71,7 @@ class Cuda(Provider):
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, **environment}, start_new_session=True
         )
-        return _CudaCluster(scheduler, process)
+        return _CudaCluster(scheduler, process, HostCertificates())
 
     def render(self, options: CudaOptions) -> str:
         """The command line."""
@@ -82,13 +86,26 @@ def worker_command(options: CudaOptions, scheduler: str) -> list[str]:
     files = tls_files()
     python = str(Path(options.python).expanduser())
     tls = ["--tls-ca-file", files["authority"], "--tls-cert", files["certificate"], "--tls-key", files["key"]]
-    return [python, "-m", "dask", "cuda", "worker", scheduler, "--no-dashboard", *map(str, tls)]
+    # Should the agent die, its workers are not to wait for it for ever.
+    return [
+        python,
+        "-m",
+        "dask",
+        "cuda",
+        "worker",
+        scheduler,
+        "--no-dashboard",
+        "--death-timeout",
+        "60",
+        *map(str, tls),
+    ]
 
 
 @dataclass(frozen=True)
 class _CudaCluster:
     scheduler: Any
     process: asyncio.subprocess.Process
+    certificates: HostCertificates
 
     @property
     def address(self) -> str:
@@ -98,7 +115,7 @@ class _CudaCluster:
     def security(self) -> Any:
         return self.scheduler.security
 
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """There are as many workers as GPUs."""
 
     async def close(self) -> None:

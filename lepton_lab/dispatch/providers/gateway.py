@@ -1,8 +1,12 @@
-"""A cluster that a Dask Gateway server starts for its users, as on many shared hubs."""
+"""A cluster that a Dask Gateway server starts for its users, as on many shared hubs.
+
+It must outlive the agent, so that the next one finds it (``shutdown_on_close`` is off); and it must not live for ever
+when there is no next one, so its scheduler is told when to end, whatever the server says of idle clusters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +42,7 @@ class Gateway(Provider):
     options = GatewayOptions
     start_seconds = 600.0
     main_option = "address"
+    paid_by = "whoever runs the gateway; its prices are not known here"
     environment = ("JUPYTERHUB_*", "DASK_GATEWAY__*", "KRB5*")
     example = "gateway --address https://gateway.example.org --setting worker_cores=4 --workers 2"
 
@@ -78,7 +83,8 @@ class Gateway(Provider):
         else:
             cluster = await GatewayCluster(**cluster_arguments(options), asynchronous=True)
             write_json(memory, {"cluster": cluster.name}, mode=0o600)
-        await cluster.scale(options.workers)
+            await cluster.scale(options.workers)  # one that was found may have runs on more than these
+        await _sleep_when_idle(cluster, 60 * options.idle_minutes)
         return _GatewayCluster(cluster, memory)
 
     def render(self, options: GatewayOptions) -> str:
@@ -98,6 +104,32 @@ def cluster_arguments(options: GatewayOptions) -> dict[str, Any]:
     return {**server_arguments(options), "shutdown_on_close": False, **settings}
 
 
+async def _sleep_when_idle(cluster: Any, seconds: float) -> None:
+    """Have the scheduler end when nobody uses it, as the server may not: should this agent die, nobody else would."""
+    from distributed import Client
+
+    options: dict[str, Any] = {"asynchronous": True, "set_as_default": False}
+    async with Client(cluster.scheduler_address, security=cluster.security, **options) as client:
+        await client.run_on_scheduler(idle_watch(seconds))
+
+
+def idle_watch(seconds: float) -> Callable[..., None]:
+    """What to run on a scheduler once. It travels by value: the gateway's scheduler need not have this package."""
+
+    def watch(dask_scheduler: Any) -> None:
+        from tornado.ioloop import PeriodicCallback
+
+        dask_scheduler.idle_timeout = seconds
+        former = dask_scheduler.periodic_callbacks.pop("idle-timeout", None)
+        if former is not None:
+            former.stop()
+        callback = PeriodicCallback(dask_scheduler.check_idle, seconds * 1000 / 4)
+        dask_scheduler.periodic_callbacks["idle-timeout"] = callback
+        callback.start()
+
+    return watch
+
+
 def _memory(name: str) -> Path:
     """Which cluster is ours: the server chooses the names."""
     return places.state_dir() / f"{name}.json"
@@ -107,6 +139,8 @@ def _memory(name: str) -> Path:
 class _GatewayCluster:
     cluster: Any
     memory: Path
+    certificates: None = None
+    """The gateway's server makes them."""
 
     @property
     def address(self) -> str:
@@ -116,9 +150,8 @@ class _GatewayCluster:
     def security(self) -> Any:
         return self.cluster.security
 
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """By number; the scheduler names idle workers first, so never fewer than are busy."""
-        busy = len(self.cluster.scheduler_info.get("workers", {})) - len(idle)
         await finished(self.cluster.scale(max(workers, busy)))
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
@@ -21,6 +21,9 @@ from ...errors import Problem
 from ...recipe.option import option
 from .provider import LiveCluster, Provider, StartedOptions
 from .started import StartedCluster, name_of
+
+if TYPE_CHECKING:
+    from ..renewal import HostCertificates
 
 _WALLTIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d))?")
 
@@ -171,6 +174,17 @@ class JobQueue(Provider):
 @dataclass(frozen=True)
 class _Jobs(StartedCluster):
     shared: Path = Path()
+
+    @property
+    def certificates(self) -> HostCertificates:
+        """New files for the nodes, under the names that the job script has."""
+        from ..renewal import HostCertificates
+        from ..security import share_certificates
+
+        async def share() -> None:
+            await asyncio.to_thread(share_certificates, self.shared)
+
+        return HostCertificates(share, (self.cluster.scheduler_comm,))
 
     async def close(self) -> None:
         """The key goes with the jobs that needed it."""

@@ -45,6 +45,7 @@ class Kubernetes(Provider):
     packages = ("dask_kubernetes",)
     options = KubernetesOptions
     start_seconds = 600.0
+    paid_by = "whoever pays for the Kubernetes cluster's nodes; their prices are not known here"
     environment = ("KUBECONFIG", "KUBERNETES_*")
     example = "kubernetes --image registry.example.org/lepton-lab:1 --gpus 1 --workers 2 --allow-plain-tcp"
 
@@ -137,6 +138,7 @@ def network_policy(options: KubernetesOptions, name: str) -> dict[str, Any]:
 class _Pods:
     cluster: Any
     wall: Any
+    certificates: None = None
 
     @property
     def address(self) -> str:
@@ -146,9 +148,8 @@ class _Pods:
     def security(self) -> Any:
         return None
 
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """By number; the scheduler names idle workers first, so never fewer than are busy."""
-        busy = len(self.cluster.scheduler_info.get("workers", {})) - len(idle)
         await finished(self.cluster.scale(max(workers, busy)))
 
     async def close(self) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...recipe.option import option
 from .provider import LiveCluster, Provider, ProviderOptions
+
+if TYPE_CHECKING:
+    from ..renewal import HostCertificates
 
 
 class LocalOptions(ProviderOptions):
@@ -20,6 +23,7 @@ class LocalOptions(ProviderOptions):
 class _LocalCluster:
     scheduler: Any
     worker: Any
+    certificates: HostCertificates
 
     @property
     def address(self) -> str:
@@ -33,7 +37,7 @@ class _LocalCluster:
         await self.worker.close(executor_wait=False)
         await self.scheduler.close()
 
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """One worker is all there is."""
 
     def info(self) -> dict[str, Any]:
@@ -51,9 +55,10 @@ class Local(Provider):
     async def open(self, options: LocalOptions) -> LiveCluster:
         """Start both on loopback, under TLS with certificates of their own."""
         from ..dask_servers import start_scheduler, start_worker
+        from ..renewal import HostCertificates
 
         scheduler = await start_scheduler(options.dashboard)
-        return _LocalCluster(scheduler, await start_worker(scheduler.address))
+        return _LocalCluster(scheduler, await start_worker(scheduler.address), HostCertificates())
 
     def render(self, options: LocalOptions) -> str:
         """Nothing is submitted anywhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,17 @@ class Price:
     as_of: str
     table: Path
 
-    def text(self, hours: float | None = None) -> str:
-        """For people; with ``hours``, what that time has cost."""
+    is_most: bool = False
+    """Whether it is what the machines cost on demand, and they were asked for where they cost less."""
+
+    def text(self, spent: float = 0.0) -> str:
+        """For people; ``spent`` is what it has cost so far."""
         source = f"prices of {self.as_of} in {self.table}: edit me"
         if not self.per_hour:
             return f"unknown: no price for {', '.join(self.unknown)} ({source})"
-        amount = f"about {self.per_hour:.2f} {self.currency} an hour"
-        if hours is not None:
-            amount += f", {self.per_hour * hours:.2f} {self.currency} so far"
+        amount = f"{'at most' if self.is_most else 'about'} {self.per_hour:.2f} {self.currency} an hour"
+        if spent:
+            amount += f", {spent:.2f} {self.currency} so far"
         plus = f", without {', '.join(self.unknown)}" if self.unknown else ""
         return f"{amount}{plus} ({source})"
 
@@ -58,11 +61,23 @@ def price_of(provider: Provider, options: Any) -> Price | None:
             raise RequestError(
                 Problem(f"{path}: the price of {machine} is no number", repr(known[machine]), do)
             ) from None
-    return Price(total, tuple(unknown), str(values.get("currency", "")), str(values.get("as_of", "")), path)
+    is_most = bool(getattr(options, "spot", False))
+    return Price(total, tuple(unknown), str(values.get("currency", "")), str(values.get("as_of", "")), path, is_most)
+
+
+def spent_on(provider: Provider, options: Any, worker_hours: Iterable[tuple[int, float]]) -> float:
+    """What a cluster has cost that had so many workers for so many hours, by :func:`price_of`."""
+    total = 0.0
+    for workers, hours in worker_hours:
+        price = price_of(provider, options.model_copy(update={"workers": workers}))
+        total += price.per_hour * hours if price is not None else 0.0
+    return total
 
 
 def payer(provider: Provider, environ: Mapping[str, str] | None = None) -> str:
     """Who pays for a cluster of this provider, as far as the environment tells; empty where nobody does."""
+    if provider.paid_by:
+        return provider.paid_by
     if not provider.is_paid:
         return ""
     environ = os.environ if environ is None else environ

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ...errors import Problem
 from ...recipe.option import option
 from ...recipe.section import Section
 from .words import read_options
+
+if TYPE_CHECKING:
+    from ..renewal import HostCertificates
 
 
 class ProviderOptions(Section):
@@ -48,14 +51,20 @@ class LiveCluster(Protocol):
         """The :class:`distributed.security.Security` to connect with, or None."""
         ...
 
+    @property
+    def certificates(self) -> HostCertificates | None:
+        """How its processes get new certificates; None where they do not show those of this host."""
+        ...
+
     async def close(self) -> None:
         """Let go of the cluster; end it if this provider started it. Never raises for one that is gone."""
         ...
 
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """Ask for so many workers; does nothing where others decide that.
 
-        ``idle`` are the names of workers without a run: only those may be taken away.
+        ``idle`` are the names of workers without a run, of which alone some may be taken away; ``busy`` is how
+        many have one.
         """
         ...
 
@@ -86,6 +95,8 @@ class Provider:
     """Whether others start and stop its scheduler, which may be away for a while."""
     is_paid: ClassVar[bool] = False
     """Whether somebody pays for it by the hour."""
+    paid_by: ClassVar[str] = ""
+    """Who pays, where it is not the account that this machine's credentials belong to."""
     example: ClassVar[str] = ""
     """What to type after ``lepton cluster use``."""
 

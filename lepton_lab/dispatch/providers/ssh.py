@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import field_validator
@@ -17,6 +17,9 @@ from ...recipe.option import option
 from .connection import is_loopback
 from .provider import LiveCluster, Provider, StartedOptions
 from .started import StartedCluster, finished, name_of
+
+if TYPE_CHECKING:
+    from ..renewal import HostCertificates
 
 _FOLDER = ".local/state/lepton-lab/ssh"  # in the home of who logs in
 _REMOTE_FILES = {"authority": "authority.pem", "certificate": "cluster.pem", "key": "cluster.key"}
@@ -78,13 +81,13 @@ class Ssh(Provider):
 
         from ..security import security
 
-        folders = [await _place_files(host, options, name_of(self.name, options)) for host in options.hosts]
+        folders = await _place_everywhere(options)
         cluster = SSHCluster(**cluster_options(options, folders[0]), asynchronous=True)
         for spec, folder in zip(cluster.worker_spec.values(), folders, strict=True):
             # Homes may differ between hosts, so each worker has paths of its own.
             spec["options"]["kwargs"] = {**spec["options"]["kwargs"], "security": _security_in(folder)}
         cluster.security = security()
-        return _SshCluster(await cluster, {"hosts": list(options.hosts)})
+        return _SshCluster(await cluster, {"hosts": list(options.hosts)}, options)
 
     def render(self, options: SshOptions) -> str:
         """Arguments of ``SSHCluster``; on each host the folder is that of who logs in."""
@@ -94,7 +97,16 @@ class Ssh(Provider):
 
 @dataclass(frozen=True)
 class _SshCluster(StartedCluster):
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    options: SshOptions = field(default_factory=SshOptions)
+
+    @property
+    def certificates(self) -> HostCertificates:
+        """New files for every host, under the names that its processes were started with."""
+        from ..renewal import HostCertificates
+
+        return HostCertificates(lambda: _place_everywhere(self.options), (self.cluster.scheduler_comm,))
+
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """There are as many workers as hosts; one that was lost is started again."""
         await finished(self.cluster.scale(len(self.cluster.worker_spec)))
 
@@ -141,6 +153,12 @@ def _security_in(folder: str) -> dict[str, Any]:
         for part, file in (("cert", "certificate"), ("key", "key"))
     }
     return {"require_encryption": True, "tls_ca_file": f"{folder}/{_REMOTE_FILES['authority']}", **roles}
+
+
+async def _place_everywhere(options: SshOptions) -> list[str]:
+    """:func:`_place_files` for every host, in their order."""
+    name = name_of(Ssh.name, options)
+    return [await _place_files(host, options, name) for host in options.hosts]
 
 
 async def _place_files(host: str, options: SshOptions, name: str) -> str:

@@ -7,10 +7,13 @@ import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .provider import ProviderOptions
 from .words import plain_options
+
+if TYPE_CHECKING:
+    from ..renewal import HostCertificates
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,12 @@ class StartedCluster:
     def security(self) -> Any:
         return self.cluster.security
 
-    async def scale(self, workers: int, idle: Sequence[str] = ()) -> None:
+    @property
+    def certificates(self) -> HostCertificates | None:
+        """The library makes its own."""
+        return None
+
+    async def scale(self, workers: int, idle: Sequence[str] = (), busy: int = 0) -> None:
         """Grow by number. Shrink by name: Dask itself would end whichever worker came last, busy or not."""
         spec = self.cluster.worker_spec
         if workers >= len(spec):
