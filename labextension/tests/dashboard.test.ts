@@ -98,7 +98,7 @@ test('a sweep shows its trials, the best one marked', async () => {
     run: `run${number}`,
     state,
     value,
-    parameters: { learning_rate: number / 1000, peft: 'lora' }
+    parameters: { learning_rate: number / 10000, peft: 'lora' }
   });
   const trials = [trial(1, 'complete', 0.81), trial(2, 'complete', 0.92), trial(3, 'running', null)];
   const report = { metric: 'accuracy', direction: 'maximize', total: 3, trials, best: trials[1] };
@@ -107,13 +107,15 @@ test('a sweep shows its trials, the best one marked', async () => {
   expect(host.textContent).toContain('2 of 3 trials');
   const rows = [...host.querySelectorAll('.lepton-trials tbody tr')];
   expect(rows.map(row => row.textContent)).toHaveLength(3);
-  expect(rows[1].textContent).toContain('run2complete0.920');
-  expect(host.querySelector('caption')?.textContent).toBe('Trials: best accuracy so far 0.92, trial 2');
+  expect(rows[1].textContent).toContain('run2complete0.9202e-4'); // and not 0.000
+  expect(host.querySelector('caption')?.textContent).toBe('Trials: best accuracy so far 0.920, trial 2');
   const ended = [...trials.slice(0, 2), { ...(trial(3, 'failed', null) as object), message: 'no memory' }];
-  tell(snapshot([], { kind: 'sweep', status: 'succeeded', reports: { sweep: { ...report, trials: ended } } }));
+  tell(
+    snapshot([], { kind: 'sweep', status: 'succeeded', reports: { sweep: { ...report, trials: ended } } })
+  );
   await frames();
-  expect(host.querySelector('caption')?.textContent).toBe('Trials: best accuracy 0.92, trial 2');
+  expect(host.querySelector('caption')?.textContent).toBe('Trials: best accuracy 0.920, trial 2');
   expect(host.querySelector('.lepton-row-note')?.textContent).toBe('no memory');
-  expect(host.querySelectorAll('.lepton-plots > *')).toHaveLength(1);
+  expect(host.querySelectorAll('.lepton-plots-one > *')).toHaveLength(1);
   stop();
 });

@@ -90,7 +90,9 @@ def test_a_run_goes_there_survives_its_agent_and_the_cluster_is_ended_by_name(
     assert status["address"].startswith("gateway://127.0.0.1:")
     (name,) = clusters_of(gateway)
     wait_until(lambda: cluster_status("hub")["workers"], 90)
-    run = fresh_lab.start("saves 600 p20", cluster="hub")
+    rows = fresh_lab.folder / "reviews.csv"
+    rows.write_text("text,label\n" + "fine,good\ndull,bad\n" * 50)
+    run = fresh_lab.start("saves 600 p20", cluster="hub", dataset=f"file:{rows}", model="hub:some/model")
     wait_until(lambda: view_of(run).step > 5, 60)
     kill_agent("hub")
     assert wake(run)

@@ -25,13 +25,19 @@ def watched(recipe: Recipe, folder: Path) -> RunFolder:
     order = {"run_dir": str(run.path), "attempt": 1, "threads": 1, "env": {}}
     calls = folder / f"{recipe.kind}.strace"
     watch = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto", "-o", str(calls)]
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*watch, sys.executable, "-m", "lepton_lab.work.worker"],
-        input=json.dumps(order) + "\n", capture_output=True, text=True, timeout=280,
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "HOME": str(folder), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+    with process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(json.dumps(order) + "\n")  # and stays open: its end is that of the supervisor
+        process.stdin.flush()
+        said = process.stderr.read()
     outcome = attempt.outcome() or {}
-    assert outcome.get("status") == "succeeded", (outcome, done.stderr[-2000:])
+    assert outcome.get("status") == "succeeded", (outcome, said[-2000:])
     run.finish("succeeded", metrics=outcome["metrics"])
     return run
 

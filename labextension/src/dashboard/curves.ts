@@ -13,12 +13,16 @@ export interface Curve {
   unit?: string;
   /** Evaluations are few and far between: their points are marked. */
   marked?: boolean;
+  /** Its points are no course of anything: no line joins them. */
+  apart?: boolean;
 }
 
 export interface Chart {
   title: string;
   curves(record: RunRecord): Curve[];
   empty: string;
+  /** What is counted from left to right; steps if nothing is said. */
+  across?: string;
   /** For numbers that only make sense from zero up. */
   fromZero?: boolean;
   /** Numbers without a curve, shown in the heading. */
@@ -50,9 +54,10 @@ function rank(name: string): number {
 
 export const SWEEP_CHARTS: readonly Chart[] = [
   {
-    title: 'Trials',
+    title: 'Results',
+    across: 'trials ended',
     curves: only(
-      { name: 'value', label: 'trial', marked: true },
+      { name: 'value', label: 'trial', marked: true, apart: true },
       { name: 'best_value', label: 'best so far' }
     ),
     empty: 'No trial has ended yet'
@@ -124,7 +129,13 @@ export function drawCurves(chart: Chart, record: RunRecord): Drawing {
     empty: curves.length > 0 ? '' : emptyWords(chart, record),
     traces: theme => curves.map((curve, i) => trace(curve, record, theme, i)),
     layout: () => ({
-      xaxis: { unifiedhovertitle: { text: 'step %{x:,}' }, tickformat: ',d', rangemode: 'nonnegative' },
+      xaxis: {
+        unifiedhovertitle: { text: `${chart.across ?? 'step'} %{x:,}` },
+        tickformat: ',d',
+        rangemode: 'nonnegative',
+        // Between few steps Plotly would write the same whole number twice.
+        ...(lastStep(curves, record) < 10 ? { dtick: 1 } : {})
+      },
       yaxis: chart.fromZero
         ? { rangemode: 'tozero' }
         : isShare(curves, record)
@@ -132,6 +143,10 @@ export function drawCurves(chart: Chart, record: RunRecord): Drawing {
           : {}
     })
   };
+}
+
+function lastStep(curves: Curve[], record: RunRecord): number {
+  return Math.max(0, ...curves.flatMap(curve => record.series.get(curve.name)?.steps.slice(-1) ?? []));
 }
 
 /** Rates and sizes need no more than three digits. */
@@ -158,7 +173,7 @@ function trace(curve: Curve, record: RunRecord, theme: Theme, i: number): Record
   const few = series.steps.length <= 1;
   return {
     type: 'scatter',
-    mode: curve.marked || few ? 'lines+markers' : 'lines',
+    mode: curve.apart ? 'markers' : curve.marked || few ? 'lines+markers' : 'lines',
     name: curve.label,
     x: series.steps.slice(),
     y: series.values.slice(),

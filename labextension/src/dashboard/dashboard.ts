@@ -60,7 +60,11 @@ export class Dashboard implements Drawer {
       this._notices.element,
       this._results.element,
       this._plots.length > 0
-        ? make('div', { class: 'lepton-plots' }, ...this._plots.map(plot => plot.element))
+        ? make(
+            'div',
+            { class: this._plots.length > 1 ? 'lepton-plots' : 'lepton-plots lepton-plots-one' },
+            ...this._plots.map(plot => plot.element)
+          )
         : null,
       this._latency?.element ?? null,
       this._candidates?.element ?? null,

@@ -32,7 +32,8 @@ export function formatColumn(values: readonly unknown[]): string[] {
   );
   const most = Math.max(0, ...numbers.map(Math.abs));
   const least = Math.min(Infinity, ...numbers.map(Math.abs).filter(size => size > 0));
-  if (numbers.every(Number.isInteger) || most >= 1e9 || (most < 1 && least < 1e-4)) {
+  // Three digits behind the point must show the least of them, too.
+  if (numbers.every(Number.isInteger) || most >= 1e9 || (most < 1 && least < 0.01)) {
     return values.map(formatValue);
   }
   const digits = most >= 1000 ? 0 : most >= 100 ? 1 : most >= 10 ? 2 : 3;

@@ -25,7 +25,9 @@ export class Trials {
     if (isObject(report) && rows.length > 0) {
       const best = isObject(report.best) ? report.best : null;
       const shown = newest(rows, best?.trial);
-      this.element.replaceChildren(trialTable(shown, best?.trial, report.metric, caption(report, best, over)));
+      this.element.replaceChildren(
+        trialTable(shown, best?.trial, report.metric, caption(report, best, over))
+      );
     }
   }
 
