@@ -64,7 +64,7 @@ def test_worker_that_its_nanny_restarts_adopts_the_attempt(
     assert_ended_well(folder, cluster)
 
 
-@pytest.mark.parametrize("how", ["retired", "terminated", "lifetime"])
+@pytest.mark.parametrize("how", ["retired", "terminated", pytest.param("lifetime", marks=pytest.mark.slow)])
 def test_worker_that_leaves_saves_and_the_run_moves_on(
     fresh_lab: Any, cluster: HandMadeCluster, wait_until: Any, how: str
 ) -> None:

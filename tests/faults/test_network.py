@@ -7,6 +7,7 @@ where the others keep theirs. Needs root and iproute2.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -140,6 +141,14 @@ class Network:
         subprocess.run(["ip", "link", "del", "lepton-us"], check=False, capture_output=True)
 
 
+@contextlib.contextmanager
+def alone_on_this_machine() -> Iterator[None]:
+    """Namespaces and addresses have names that all processes share: two test runs take turns."""
+    with (Path(tempfile.gettempdir()) / "lepton-network-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
 def network() -> Iterator[Network]:
     with (
@@ -153,6 +162,7 @@ def network() -> Iterator[Network]:
         patch.setenv("PYTHONPATH", str(PACKAGE))
         address = f"tls://{NET}.2:{PORT}"
         with contextlib.ExitStack() as stack:
+            stack.enter_context(alone_on_this_machine())
             net = Network(Path(folder))
             stack.callback(net.close)
             stack.callback(lambda: stop_cluster(force=True, cluster=address))
