@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .loading import load_splits
     from .masks import check_masks
     from .need import ColumnNeed, Needs
+    from .peeking import Peek, heads_of_frames, peek
     from .preflight import head, label_counts, report
     from .resolving import resolve_dataset
     from .splits import ProblemType, Splits
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
 __all__ = [
     "ColumnNeed",
     "Needs",
+    "Peek",
     "ProblemType",
     "Splits",
     "check_masks",
     "frames",
     "frames_of_request",
     "head",
+    "heads_of_frames",
     "label_counts",
     "load_splits",
+    "peek",
     "report",
     "resolve_dataset",
 ]
@@ -38,6 +42,7 @@ _HOMES = {
     "loading": ("load_splits",),
     "masks": ("check_masks",),
     "need": ("ColumnNeed", "Needs"),
+    "peeking": ("Peek", "heads_of_frames", "peek"),
     "preflight": ("head", "label_counts", "report"),
     "resolving": ("resolve_dataset",),
     "splits": ("ProblemType", "Splits"),

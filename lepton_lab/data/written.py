@@ -12,26 +12,26 @@ _written: ContextVar[list[tuple[Path, int]] | None] = ContextVar("written", defa
 
 
 @contextlib.contextmanager
-def frames_of_request() -> Iterator[None]:
+def frames_of_request(keeps: bool = True) -> Iterator[None]:
     """Frames that are first written within are removed if the block raises, unless another request uses them too.
 
-    A block within such a block is part of it.
+    Where it only looks (``keeps`` is False) they are removed in any case. A block within such a block is part of it.
     """
     if _written.get() is not None:
         yield
         return
     written: list[tuple[Path, int]] = []
     token = _written.set(written)
+    is_wanted = False
     try:
         yield
-    except BaseException:
-        for path, made_ns in written:
+        is_wanted = keeps
+    finally:
+        _written.reset(token)
+        for path, made_ns in () if is_wanted else written:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime_ns == made_ns:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise
-    finally:
-        _written.reset(token)
 
 
 def note_written(path: Path, made_ns: int) -> None:

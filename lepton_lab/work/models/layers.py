@@ -60,6 +60,16 @@ def layer_names(folder: Path) -> list[str]:
     return sorted(found)
 
 
+def layer_shapes(folder: Path) -> list[tuple[int, int]]:
+    """The shapes of the matrices of :func:`layer_names`."""
+    return [
+        (shape[0], shape[1])
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, shape, _ in _tensors(path)
+        if name.endswith(".weight") and len(shape) == 2
+    ]
+
+
 def short_names(folder: Path) -> list[str]:
     """The last words of the names of :func:`layer_names`, those that people give."""
     last = {name.rpartition(".")[2] for name in layer_names(folder)}
