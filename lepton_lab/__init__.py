@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         submit,
         sweep,
         train,
+        use_cluster,
     )
     from .recipe import Recipe
+    from .widgets.forms import form
 
 __version__ = "0.1.0"
 
@@ -42,6 +44,7 @@ __all__ = [
     "checkpoint",
     "clone",
     "compile",
+    "form",
     "load",
     "load_ipython_extension",
     "models",
@@ -53,11 +56,13 @@ __all__ = [
     "submit",
     "sweep",
     "train",
+    "use_cluster",
 ]
 
 _HOMES = {name: "lepton_lab.lab" for name in __all__ if name[0].islower()} | {
     "Run": "lepton_lab.lab",
     "Recipe": "lepton_lab.recipe",
+    "form": "lepton_lab.widgets.forms",
 }
 
 

@@ -62,6 +62,7 @@ __all__ = [
     "submit",
     "sweep",
     "train",
+    "use_cluster",
 ]
 
 _POLL_SECONDS = 0.05
@@ -314,7 +315,7 @@ def train(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -
     """
     from . import planning
 
-    options, namespace = _name_frames(options)
+    options, namespace = name_frames(options)
     plan_of_run = recipe if recipe is not None else planning.read_recipe("train", options, namespace)
     return _started(submit(plan_of_run, namespace), wait)
 
@@ -327,7 +328,7 @@ def sweep(recipe: Recipe | None = None, *, wait: bool = False, **options: Any) -
     """
     from . import planning
 
-    options, namespace = _name_frames(options)
+    options, namespace = name_frames(options)
     plan_of_run = recipe if recipe is not None else planning.read_recipe("sweep", options, namespace)
     return _started(submit(plan_of_run, namespace), wait)
 
@@ -346,6 +347,17 @@ def benchmark(run: Run | str = "last", *, wait: bool = False, **options: Any) ->
     return _started(submit(planning.read_recipe("benchmark", {**options, "parent": _id(run)})), wait)
 
 
+def use_cluster(provider: str, *, name: str | None = None, **options: Any) -> dict[str, Any]:
+    """Send runs that name no cluster to this one from now on: ``use_cluster("ssh", hosts=["gpu1"], name="lab")``.
+
+    Options are those of ``lepton cluster use PROVIDER``; starts nothing. Raises :class:`RequestError`.
+    """
+    from .dispatch.providers.choosing import use_provider
+    from .dispatch.providers.saved import default_name
+
+    return use_provider(provider, options, name or default_name(provider))
+
+
 def resume(run: Run | str = "last", *, wait: bool = False) -> Run:
     """See :meth:`Run.resume`."""
     return _started(attach(run).resume(), wait)
@@ -361,7 +373,7 @@ def clone(run: Run | str = "last", *, wait: bool = False, from_checkpoint: bool 
 
     With ``from_checkpoint`` it goes on from the last complete checkpoint of ``run`` instead of from the beginning.
     """
-    options, namespace = _name_frames(options)
+    options, namespace = name_frames(options)
     return _started(submit(clone_recipe(attach(run), options, namespace, from_checkpoint), namespace), wait)
 
 
@@ -497,7 +509,7 @@ def _id(run: Run | str) -> str:
     return run.id if isinstance(run, Run) else run
 
 
-def _name_frames(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def name_frames(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options in which paths became text and objects ``var:NAME``, and the namespace that holds them."""
     named, namespace = {}, {}
     for name, value in options.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 from .commands import Seat, cli, run_words
 from .commands.command import words_alike
+from .commands.form import FormAsked
 from .commands.results import Column, EventFeed, Rows, Shown, Started, ending, shorten
 from .errors import Problem, RequestError
 from .lab import Run
@@ -107,7 +108,7 @@ class _Magics:
         words = split_line(line)
         if cell is not None and not words:
             raise RequestError(Problem("a cell needs a command", "none", "For example: %%lepton train"))
-        if cell is not None and words[0] not in SECTIONS_BY_KIND:
+        if cell is not None and words[0] not in (*SECTIONS_BY_KIND, "form"):
             do = f"Use one percent sign: %lepton {line}"
             raise RequestError(Problem(f"a cell body is a recipe for {one_of(SECTIONS_BY_KIND)}", repr(words[0]), do))
         return self._shown(run_words(words, seat))
@@ -116,6 +117,10 @@ class _Magics:
         """Show what has a face of its own; the rest is the cell's value, which IPython shows."""
         if isinstance(result, Started):
             return self._show_run(result)
+        if isinstance(result, FormAsked):
+            from .widgets.forms import open_form
+
+            return open_form(result.draft, self._ip.user_ns, PROGRAM)
         if isinstance(result, EventFeed):
             return list(result) if result.as_json else event_rows(result)
         if isinstance(result, Shown) and result.as_json:

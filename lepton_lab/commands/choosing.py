@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -12,12 +12,23 @@ from .command import LeptonCommand, LeptonGroup, SectionOption, option
 from .fields import option_of, parameter_name
 from .results import Facts, pairs_text
 
+OnProvider = Callable[[str, Mapping[str, Any], str | None], Any]
+"""What to do with a provider, its options, and the name to save them under, if one was given."""
+
 
 class UseGroup(LeptonGroup):
     """Providers by name; any other word is an address or a saved cluster."""
 
-    def __init__(self, *args: Any, **attributes: Any) -> None:
-        super().__init__(*args, commands={name: ProviderCommand(name) for name in PROVIDERS}, **attributes)
+    def __init__(
+        self,
+        *args: Any,
+        on_provider: OnProvider | None = None,
+        on_word: Callable[[str], Any] | None = None,
+        **attributes: Any,
+    ) -> None:
+        self._on_provider, self._on_word = on_provider or _use_provider, on_word or _use_word
+        commands = {name: ProviderCommand(name, self._on_provider) for name in PROVIDERS}
+        super().__init__(*args, commands=commands, **attributes)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -27,18 +38,19 @@ class UseGroup(LeptonGroup):
         if word in self.commands or word.startswith("-"):
             return super().resolve_command(ctx, args)
         if "://" in word:
-            return "address", ProviderCommand("address"), ["--address", *args]
+            return "address", ProviderCommand("address", self._on_provider), ["--address", *args]
         if word in provider_names():  # of a third party
-            return word, ProviderCommand(word), args[1:]
-        return word, LeptonCommand(word, callback=lambda: _use_word(word)), args[1:]
+            return word, ProviderCommand(word, self._on_provider), args[1:]
+        return word, LeptonCommand(word, callback=lambda: self._on_word(word)), args[1:]
 
 
 class ProviderCommand(LeptonCommand):
     """The flags of one provider, read when they are needed."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, on_provider: OnProvider) -> None:
         super().__init__(provider, callback=self._use)
         self.provider = provider
+        self._on_provider = on_provider
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """The provider's line."""
@@ -46,12 +58,14 @@ class ProviderCommand(LeptonCommand):
 
     def own_params(self) -> list[click.Parameter]:
         """One option a field, then the name to save it under."""
+        from ..dispatch.providers.saved import default_name
+
         name = option(
             "--name",
             "saved_name",
             metavar="NAME",
             section="This command",
-            help=f"Remember it under this name. Default: {_default_name(self.provider)}.",
+            help=f"Remember it under this name. Default: {default_name(self.provider)}.",
         )
         return [*self._fields().values(), name]
 
@@ -78,24 +92,21 @@ class ProviderCommand(LeptonCommand):
             for flag in section_flags(load_provider(self.provider).options)
         }
 
-    def _use(self, saved_name: str | None, **parameters: Any) -> Facts:
+    def _use(self, saved_name: str | None, **parameters: Any) -> Any:
         from ..recipe.flags import section_flags
 
         flags = section_flags(load_provider(self.provider).options)
         found = {flag.path: parameters.get(parameter_name(flag)) for flag in flags}
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
         given = {name: value for name, value in values.items() if value not in (None, [])}
-        return _use_provider(self.provider, given, saved_name)
-
-
-def _default_name(provider: str) -> str:
-    return "local" if provider == "local" else f"my-{provider}"
+        return self._on_provider(self.provider, given, saved_name)
 
 
 def _use_provider(name: str, values: Mapping[str, Any], saved_name: str | None) -> Facts:
     from ..dispatch.providers.choosing import use_provider
+    from ..dispatch.providers.saved import default_name
 
-    return _shown(use_provider(name, values, saved_name or _default_name(name)))
+    return _shown(use_provider(name, values, saved_name or default_name(name)))
 
 
 def _use_word(word: str) -> Facts:

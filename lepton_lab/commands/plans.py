@@ -67,7 +67,7 @@ def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Sta
     seat = seat_of(context)
     wrong: list[Problem] = context.meta.get(WRONG_WORDS, [])
     values = {**given_values(kind, parameters), **set_values(parameters["assignments"])}
-    yaml_text = _yaml_text(parameters["file"], seat.cell_body)
+    yaml_text = recipe_text(parameters["file"], seat.cell_body)
     if kind not in TRAINING_KINDS:
         parent = parameters["parent"]
         if parent is None and (yaml_text is None or "parent" not in yaml_text):
@@ -86,7 +86,8 @@ def _start(kind: str, context: click.Context, parameters: dict[str, Any]) -> Sta
     return Started(run, parameters["wait"], parameters["as_json"], parameters["on_interrupt"])
 
 
-def _yaml_text(file: str | None, cell_body: str | None) -> str | None:
+def recipe_text(file: str | None, cell_body: str | None) -> str | None:
+    """The YAML of ``--file`` or of the cell; None where there is none. Raises :class:`RequestError`."""
     if file is None:
         return cell_body
     if cell_body is not None:

@@ -24,7 +24,7 @@ Lepton Lab {version}: fine-tune, compile and measure transformers on the hardwar
 Each answers --help. Also: {program} runs, show, attach, cancel, doctor. Everything: {program} --help"""
 
 _CHAPTERS = {
-    "Work": ("train", "sweep", "compile", "benchmark", "predict"),
+    "Work": ("train", "sweep", "compile", "benchmark", "predict", "form"),
     "Runs": ("runs", "show", "events", "attach", "cancel", "checkpoint", "resume", "clone"),
     "Models": ("models", "promote", "mlflow"),
     "This machine": ("doctor", "tasks", "backends", "samples", "cluster", "prune", "uninstall", "completion"),
@@ -58,6 +58,7 @@ cli = LeptonGroup(
         {
             **dict.fromkeys(("train", "sweep", "compile", "benchmark"), "plans"),
             "predict": "answers",
+            "form": "form",
             **dict.fromkeys(("runs", "show", "events", "attach", "cancel"), "records"),
             **dict.fromkeys(("checkpoint", "resume", "clone"), "revival"),
             **dict.fromkeys(("models", "promote"), "models"),

@@ -309,7 +309,12 @@ def _clusters(incomplete: str, typed: Typed) -> Iterator[Candidate]:
     yield from (Candidate(scheme, "address of a scheduler", is_whole=False) for scheme in ("tls://", "tcp://"))
 
 
+def _parents(incomplete: str, typed: Typed) -> Iterable[Candidate]:
+    return RunValue(kinds=("train", "sweep")).candidates(incomplete, typed)
+
+
 _OFFERS = {
+    "parent": _parents,
     "task": _tasks,
     "model": _models,
     "output_dir": _folders,

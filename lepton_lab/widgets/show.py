@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import places
@@ -32,8 +33,26 @@ _CHANGE_SECONDS = 1.0  # between two cards when the status or the stage changed
 _FAREWELL_SECONDS = 3.0  # a finished dashboard stays this long before its card alone remains
 
 
-def show_run(run: Run, wait: bool | None = None) -> None:
-    """Show ``run`` here; wait for its end if ``wait``, or by default where nothing is drawn live.
+class Place:
+    """An output that a cell left for a run to come, so that it is shown there and not where nobody looks.
+
+    ``show_live`` puts a live widget near it. One run has it at a time; the next takes it over.
+    """
+
+    def __init__(self, show_live: Callable[[Any], None]) -> None:
+        self.display_id = f"lepton-{uuid.uuid4().hex[:12]}"
+        self.show_live = show_live
+        self.card: Card | None = None
+
+    def make(self) -> None:
+        """Leave the output, empty, under the cell that runs now."""
+        from IPython.display import display
+
+        display({"text/html": "<span></span>", "text/plain": ""}, raw=True, display_id=self.display_id)
+
+
+def show_run(run: Run, wait: bool | None = None, place: Place | None = None) -> None:
+    """Show ``run`` here, or in ``place``; wait for its end if ``wait``, or by default where nothing is drawn live.
 
     After waiting raises :class:`~lepton_lab.errors.RunFailed` or
     :class:`~lepton_lab.errors.RunCancelled` if that is how the run ended. A keyboard
@@ -44,7 +63,7 @@ def show_run(run: Run, wait: bool | None = None) -> None:
     if host.name in ("ipython", "script"):
         _show_in_terminal(run, host, waits)
         return
-    card = Card(run, live_in_browser=host.live == "extension")
+    card = Card(run, live_in_browser=host.live == "extension", place=place)
     if not waits:
         _show_live(run, host, card)
         return
@@ -67,23 +86,30 @@ def show_run(run: Run, wait: bool | None = None) -> None:
 class Card:
     """The static card of one output, drawn again in its place."""
 
-    def __init__(self, run: Run, live_in_browser: bool) -> None:
+    def __init__(self, run: Run, live_in_browser: bool, place: Place | None = None) -> None:
         self._run, self._live_in_browser = run, live_in_browser
-        self._display_id = f"lepton-{run.id}-{uuid.uuid4().hex[:8]}"
+        self.place = place
+        self._display_id = place.display_id if place else f"lepton-{run.id}-{uuid.uuid4().hex[:8]}"
         self._drawn_at = 0.0
         self._drawn: tuple[str, str] = ("", "")
 
     def show(self) -> None:
-        """Make the output."""
+        """Make the output, or take the one that was left for it."""
         from IPython.display import display
 
         view = self._run.view()
+        if self.place is not None:
+            self.place.card = self
+            self.draw(view)
+            return
         display(self._bundle(view), raw=True, display_id=self._display_id)
 
     def draw(self, view: RunView) -> None:
-        """Draw it again."""
+        """Draw it again, unless another run has its place by now."""
         from IPython.display import update_display
 
+        if self.place is not None and self.place.card is not self:
+            return
         update_display(self._bundle(view), raw=True, display_id=self._display_id)
 
     def refresh(self, view: RunView, seconds: float) -> None:
@@ -141,7 +167,7 @@ class CardFollower:
 def _show_live(run: Run, host: Host, card: Card) -> None:
     live = LiveRun(run.folder)
     is_over = live.read().is_over
-    dashboard = _dashboard(run) if host.live == "widget" and not is_over else None
+    dashboard = _dashboard(run, card.place) if host.live == "widget" and not is_over else None
     card.show()
     if is_over:
         return
@@ -153,7 +179,7 @@ def _show_live(run: Run, host: Host, card: Card) -> None:
     FLUSHER.follow(CardFollower(card, live, (dashboard, DashboardFollower(dashboard, run, live))))
 
 
-def _dashboard(run: Run) -> Dashboard | None:
+def _dashboard(run: Run, place: Place | None) -> Dashboard | None:
     """The live widget, displayed; None where its browser half was not built."""
     from IPython.display import display
 
@@ -162,7 +188,7 @@ def _dashboard(run: Run) -> Dashboard | None:
     if not (STATIC / "widget.js").is_file():
         return None
     dashboard = Dashboard(run)
-    display(dashboard)
+    (place.show_live if place else display)(dashboard)
     return dashboard
 
 

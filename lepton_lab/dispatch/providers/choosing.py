@@ -11,7 +11,7 @@ from ...registry import load_provider
 from .finding import LOCAL, understand
 from .prices import payer, price_of
 from .provider import Provider
-from .saved import SavedCluster, check_name, load_clusters, save_clusters
+from .saved import SavedCluster, check_name, default_name, load_clusters, save_clusters
 from .words import make_options, plain_options
 
 
@@ -45,7 +45,7 @@ def use_word(word: str) -> dict[str, Any]:
     saved = load_clusters()
     if word not in saved.clusters:
         provider, options = understand(word)
-        return use_provider(provider.name, plain_options(options), f"my-{provider.name}")
+        return use_provider(provider.name, plain_options(options), default_name(provider.name))
     provider, options = understand(word)
     save_clusters(replace(saved, default=word))
     return _told(word, provider, options)

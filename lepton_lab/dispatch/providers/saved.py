@@ -77,6 +77,11 @@ def save_clusters(saved: SavedClusters) -> None:
     temporary.replace(path)
 
 
+def default_name(provider: str) -> str:
+    """What a cluster of this provider is called unless somebody says otherwise."""
+    return "local" if provider == "local" else f"my-{provider}"
+
+
 def check_name(name: str) -> None:
     """Raise :class:`RequestError` for a name that a saved cluster cannot have."""
     if name in provider_names():
