@@ -271,6 +271,19 @@ def test_in_a_real_kernel_a_magic_opens_it_the_page_fills_it_in_and_the_run_is_s
         kernel.stop()
 
 
+def test_over_the_comm_the_live_view_is_put_under_the_form() -> None:
+    kernel = Kernel({"LEPTON_HOST": "jupyter"})
+    try:
+        assert kernel.run(IN_KERNEL)["status"] == "ok"
+        assert kernel.run(LINE)["status"] == "ok"
+        kernel.send(_comm(kernel, "ButtonModel", description="Start the training"), {"event": "click"})
+        live = _comm(kernel, "AnyModel", home="/")
+        kernel.until(lambda each: f"IPY_MODEL_{live}" in str(each["content"].get("data", {}).get("state", "")))
+        kernel.until(lambda each: each["msg_type"] == "update_display_data")
+    finally:
+        kernel.stop()
+
+
 def _data(message: dict[str, Any], kind: str, media_type: str) -> bool:
     return message["msg_type"] == kind and media_type in message["content"]["data"]
 
