@@ -38,6 +38,7 @@ from .record import (
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from .comparison import Comparison
     from .recipe import Recipe
     from .work.predictor import Predictor
 
@@ -48,6 +49,7 @@ __all__ = [
     "cancel",
     "checkpoint",
     "clone",
+    "compare",
     "compile",
     "load",
     "models",
@@ -55,6 +57,7 @@ __all__ = [
     "predict",
     "promote",
     "remove_alias",
+    "report",
     "resolve_run",
     "resume",
     "runs",
@@ -227,11 +230,17 @@ class Run:
         """See :func:`predict`."""
         return predict(self, inputs)
 
-    def figure(self, name: str = "loss") -> Figure:
-        """A Plotly figure: ``loss``, ``learning_rate``, ``throughput``, ``memory``, ``latency``, ``trials``."""
+    def figure(self, name: str = "loss", *, x: str = "step", log: bool = False, smoothing: float = 0.0) -> Figure:
+        """A Plotly figure: ``loss``, ``scores``, ``learning_rate``, ``gradient_norm``, ``throughput``, ``memory``,
+        ``latency``, ``candidates``, ``trials``, or any metric by its name (``eval_f1``).
+
+        Of curves, ``x`` is ``step``, ``time`` or ``tokens``; ``log`` makes the other axis logarithmic; ``smoothing``,
+        from 0 up to 1, is the weight of what was before. Raises :class:`RequestError`.
+        """
+        from .widgets.curves import Axes
         from .widgets.figures import figure
 
-        return figure(self.view(), name)
+        return figure([self.view()], name, Axes(x, log, smoothing))
 
 
 def failure_text(view: RunView) -> str:
@@ -472,6 +481,36 @@ def remove_alias(alias: str, *, name: str | None = None) -> AliasMove:
     move = promotion.remove_alias(alias, name)
     tracking.follow_moved_alias(move)
     return move
+
+
+def compare(*runs: Run | str, every: bool = False) -> Comparison:
+    """Runs side by side: the settings and the final numbers that differ, with ``every`` all of them.
+
+    A sweep stands for its trials, the best first. ``.figure("loss")`` has all curves in one figure, and
+    ``.figure("parallel")`` a line a run through its settings. Raises :class:`RequestError` below two runs.
+    """
+    from .comparison import compare_runs
+
+    return compare_runs([attach(run).folder for run in runs], every)
+
+
+def report(*runs: Run | str, path: str | os.PathLike[str] | None = None) -> Path:
+    """Write one HTML file about these runs (default: last) and what followed them; where it is.
+
+    It needs nothing beside itself. Of several runs, and of a sweep, the comparison is in it. Default path:
+    ``lepton-report-RUN.html`` in the current folder. Raises :class:`OutputError` rather than replace another file.
+    """
+    from .comparison import compare_runs, with_trials
+    from .widgets.report import report_html, write_report
+
+    found = list({run.id: run for run in map(attach, runs or ("last",))}.values())
+    stories = [
+        [run.view(), *(child.view() for child in (run.children() if run.kind != "sweep" else ()))] for run in found
+    ]
+    compared = {each.run: each for run in found for each in with_trials(run.folder)}
+    comparison = compare_runs(compared.values()) if len(compared) > 1 else None
+    wanted = Path(path) if path is not None else Path(f"lepton-report-{'-'.join(run.id for run in found[:3])}.html")
+    return write_report(wanted.expanduser(), report_html(stories, comparison))
 
 
 def attach(run: Run | str = "last") -> Run:

@@ -10,7 +10,7 @@ from typing import Any
 from .commands import Seat, cli, run_words
 from .commands.command import words_alike
 from .commands.form import FormAsked
-from .commands.results import Column, EventFeed, Rows, Shown, Started, ending, shorten
+from .commands.results import Column, Compared, EventFeed, Rows, Shown, Started, ending, shorten
 from .errors import Problem, RequestError
 from .lab import Run
 from .recipe import SECTIONS_BY_KIND, one_of
@@ -125,7 +125,7 @@ class _Magics:
             return list(result) if result.as_json else event_rows(result)
         if isinstance(result, Shown) and result.as_json:
             return result.plain()
-        return result
+        return result.comparison if isinstance(result, Compared) else result
 
     def _show_run(self, started: Started) -> Any:
         from .widgets import find_host, show_run

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from ..comparison import Comparison
     from ..lab import Run
 
 Interrupt = Literal["detach", "cancel"]
@@ -159,6 +160,22 @@ class Answers(Shown, list[dict[str, Any]]):
         )
         head = "".join(f"<th {style}>{title}</th>" for title in ("input", "answer", "score"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+@dataclass(frozen=True, repr=False)
+class Compared(Shown):
+    """Runs side by side; a cell gives the comparison itself, which draws figures."""
+
+    comparison: Comparison
+    as_json: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """Runs, settings and metrics."""
+        return self.comparison.to_dict()
+
+    def text(self) -> str:
+        """The tables."""
+        return self.comparison.text()
 
 
 @dataclass(frozen=True)

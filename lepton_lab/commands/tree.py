@@ -25,7 +25,7 @@ Each answers --help. Also: {program} runs, show, attach, cancel, doctor. Everyth
 
 _CHAPTERS = {
     "Work": ("train", "sweep", "compile", "benchmark", "predict", "form"),
-    "Runs": ("runs", "show", "events", "attach", "cancel", "checkpoint", "resume", "clone"),
+    "Runs": ("runs", "show", "events", "compare", "report", "attach", "cancel", "checkpoint", "resume", "clone"),
     "Models": ("models", "promote", "mlflow"),
     "This machine": ("doctor", "tasks", "backends", "samples", "cluster", "prune", "uninstall", "completion"),
 }
@@ -60,6 +60,7 @@ cli = LeptonGroup(
             "predict": "answers",
             "form": "form",
             **dict.fromkeys(("runs", "show", "events", "attach", "cancel"), "records"),
+            **dict.fromkeys(("compare", "report"), "comparing"),
             **dict.fromkeys(("checkpoint", "resume", "clone"), "revival"),
             **dict.fromkeys(("models", "promote"), "models"),
             "mlflow": "mlflow",

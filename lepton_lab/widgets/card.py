@@ -5,14 +5,15 @@ No script, no outside resource, no state: what was known at one moment, and when
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from ..record import RunView, Series
 from ..record.live import summary
+from .markup import CARD, SMALL, section_html, table_html
 from .svg import curves_svg, histogram_svg
 from .tables import Table, conclusions, metrics_table, report_tables, text_table, warnings_of
-from .wording import clip, condition, duration, explanation, facts, moment, subject, title
+from .wording import clip, condition, duration, explanation, facts, label, moment, subject, title
 
 CARD_BYTES_AT_MOST = 60_000
 
@@ -25,12 +26,6 @@ _DOTS = {
     "running": "#3a8fd6",
     "queued": "#8a8f98",
 }
-_LINE = "1px solid rgba(128,128,128,0.35)"
-_CARD = (
-    f"font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;max-width:720px;"
-    f"border:{_LINE};border-radius:6px;padding:12px 16px;margin:4px 0;color:inherit;background:transparent"
-)
-_SMALL = "font-size:12px;opacity:0.8"
 
 
 def card_html(view: RunView) -> str:
@@ -39,13 +34,13 @@ def card_html(view: RunView) -> str:
     body = [*_tables(view), *_charts(view), _metrics(view), _preflight(view)]
     label_of_all = escape(f"Run {title(view)}: {condition(view)}", quote=True)
     start = f'<div class="lepton-card" data-run="{escape(view.run, quote=True)}" role="group" '
-    start += f'aria-label="{label_of_all}" style="{_CARD}">'
+    start += f'aria-label="{label_of_all}" style="{CARD}">'
     found = start + "".join(head)
     room = CARD_BYTES_AT_MOST - len((found + last).encode()) - 200
     for part in body:
         size = len(part.encode())
         if size > room:
-            found += f'<div style="{_SMALL}">One section was too large to show.</div>'
+            found += f'<div style="{SMALL}">One section was too large to show.</div>'
             break
         room -= size
         found += part
@@ -73,7 +68,7 @@ def _heading(view: RunView) -> str:
     parent = f" · of <code>{escape(clip(view.parent, 40))}</code>" if view.parent else ""
     return (
         f'<div style="font-size:15px"><b>{escape(title(view))}</b>{identity} {dot} {escape(condition(view))}</div>'
-        f'<div style="{_SMALL}">{escape(subject(view))}{parent}</div>'
+        f'<div style="{SMALL}">{escape(subject(view))}{parent}</div>'
     )
 
 
@@ -87,7 +82,7 @@ def _progress(view: RunView) -> str:
     return (
         f'<div role="img" aria-label="{escape(words, quote=True)}" style="height:6px;border-radius:3px;'
         f'margin:8px 0 2px;background:rgba(128,128,128,0.25)"><div style="height:6px;border-radius:3px;'
-        f'width:{percent:.1f}%;background:#3a8fd6"></div></div><div style="{_SMALL}">{escape(words)}</div>'
+        f'width:{percent:.1f}%;background:#3a8fd6"></div></div><div style="{SMALL}">{escape(words)}</div>'
     )
 
 
@@ -101,52 +96,53 @@ def _explanation(view: RunView) -> str:
 
 
 def _charts(view: RunView) -> Iterable[str]:
-    losses: dict[str, Series] = {name: view.series[name] for name in ("loss", "eval_loss") if name in view.series}
-    yield curves_svg(losses, "Loss by step")
+    yield curves_svg(_series(view, "loss", "eval_loss"), "Loss by step")
     yield curves_svg(_scores(view), "Evaluation by step")
-    searched: dict[str, Series] = {name: view.series[name] for name in ("value", "best_value") if name in view.series}
-    yield curves_svg(searched, "Trials in the order of their ends") if view.kind == "sweep" else ""
+    if view.kind == "sweep":
+        yield curves_svg(_series(view, "value", "best_value"), "Trials in the order of their ends")
     latency = summary(view)["latency"]
     # The model that was measured first is the one to compare with; the last is the case that was wanted most.
     for name in dict.fromkeys([*list(latency)[:1], *list(latency)[-1:]]):
         heading = f"Latency of {clip(name, 60)}"
-        yield _section(heading, histogram_svg(latency[name], heading))
+        yield section_html(heading, histogram_svg(latency[name], heading))
+
+
+def _series(view: RunView, *names: str) -> dict[str, Series]:
+    """These curves, by what they are called."""
+    return {label(name): view.series[name] for name in names if name in view.series}
 
 
 def _scores(view: RunView) -> dict[str, Series]:
     """Evaluation metrics that lie between 0 and 1: they share an axis."""
-    wanted = {name: each for name, each in view.series.items() if name.startswith("eval_") and name != "eval_loss"}
+    wanted = [name for name in view.series if name.startswith("eval_") and name != "eval_loss"]
+    found = _series(view, *wanted)
     return {
         name: each
-        for name, each in wanted.items()
+        for name, each in found.items()
         if len(each.values) > 1 and all(0 <= value <= 1 for value in each.values)
     }
 
 
 def _tables(view: RunView) -> Iterable[str]:
     for table in report_tables(view):
-        yield _section(table.heading, _table(table))
+        yield section_html(table.heading, table_html(table))
     for heading, text in conclusions(view):
         yield f'<div style="margin-top:6px"><b>{escape(heading)}:</b> {escape(text)}</div>'
 
 
 def _metrics(view: RunView) -> str:
     metrics = metrics_table(view)
-    return _section(metrics.heading, _table(metrics)) if metrics is not None else ""
+    return section_html(metrics.heading, table_html(metrics)) if metrics is not None else ""
 
 
 def _preflight(view: RunView) -> str:
     warnings = "".join(f"<li>{escape(line)}</li>" for line in warnings_of(view))
-    found = _section("Warnings", f'<ul style="margin:0;padding-left:20px">{warnings}</ul>') if warnings else ""
+    found = section_html("Warnings", f'<ul style="margin:0;padding-left:20px">{warnings}</ul>') if warnings else ""
     preflight = view.reports.get("preflight")
     if isinstance(preflight, Mapping):
         inside = _facts(preflight)
-        found += _section("Data", inside) if inside else ""
+        found += section_html("Data", inside) if inside else ""
     return found
-
-
-def _section(heading: str, inside: str) -> str:
-    return f'<div style="margin-top:12px"><div style="font-weight:600">{escape(heading)}</div>{inside}</div>'
 
 
 def _facts(content: Mapping[str, object]) -> str:
@@ -154,39 +150,13 @@ def _facts(content: Mapping[str, object]) -> str:
     if not rows:
         return ""
     cells = [[name, text] for name, text in rows]
-    return _table(Table("", ["", ""], cells), has_head=False)
-
-
-def _table(table: Table, has_head: bool = True) -> str:
-    sides = ["right" if _is_numeric(table, place) else "left" for place in range(len(table.columns))]
-    head = _row("th", table.columns, sides) if has_head else ""
-    rows = "".join(_row("td", row, sides, place == table.picked) for place, row in enumerate(table.rows))
-    more = f'<div style="{_SMALL}">and {table.left_out} more</div>' if table.left_out else ""
-    return (
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:12px;margin:2px 0">'
-        f"{f'<thead>{head}</thead>' if head else ''}<tbody>{rows}</tbody></table></div>{more}"
-    )
-
-
-def _is_numeric(table: Table, place: int) -> bool:
-    cells = [row[place].lstrip("-+") for row in table.rows if row[place] != "–"]
-    return bool(cells) and all(cell[:1].isdigit() for cell in cells)
-
-
-def _row(tag: str, cells: Sequence[str], sides: Sequence[str], is_pick: bool = False) -> str:
-    style = ' style="font-weight:600;background:rgba(31,158,119,0.15)"' if is_pick else ""
-    inside = "".join(
-        f'<{tag} style="text-align:{side};padding:2px 12px 2px 0;border-bottom:{_LINE};vertical-align:top">'
-        f"{escape(cell)}</{tag}>"
-        for cell, side in zip(cells, sides, strict=True)
-    )
-    return f"<tr{style}>{inside}</tr>"
+    return table_html(Table("", ["", ""], cells), has_head=False)
 
 
 def _footer(view: RunView) -> str:
     spent = "" if view.is_over or view.seconds is None else f" · {duration(view.seconds)} so far"
     return (
-        f'<div style="{_SMALL};margin-top:10px">{escape(_attach_line(view))}'
+        f'<div style="{SMALL};margin-top:10px">{escape(_attach_line(view))}'
         f" · as of {escape(moment(view.as_of or view.created))}{escape(spent)}</div>"
     )
 

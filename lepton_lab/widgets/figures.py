@@ -1,83 +1,77 @@
-"""Figures of a run: pure functions from a view to an ordinary Plotly figure.
+"""Figures of runs: pure functions from views to an ordinary Plotly figure.
 
-``figure(view, "loss")`` and its like; :data:`FIGURES` has all names. Curves are thinned to
-:data:`POINTS_DRAWN` points with every peak kept. plotly is loaded at the first call.
+``figure([view], "loss")`` and its like; :data:`FIGURES` has all names, and each metric has a figure by its own.
+plotly is loaded at the first call.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, RequestError
 from ..record import RunView
-from ..record.live import decimate, summary
+from ..record.live import summary
+from .curves import CURVES, Axes, curves_of, draw_curves, empty_figure
 from .svg import COLOURS
-from .wording import clip, label, title
+from .wording import clip, names_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-POINTS_DRAWN = 5000
+
+Chart = Callable[[Sequence[RunView]], "Figure"]
 
 
-def figure(view: RunView, name: str = "loss") -> Figure:
-    """The figure ``name`` of :data:`FIGURES`. Raises RequestError for another name."""
-    if name not in FIGURES:
-        near = difflib.get_close_matches(name, FIGURES, n=1)
+def figure(
+    views: Sequence[RunView],
+    name: str = "loss",
+    axes: Axes | None = None,
+    about: Mapping[str, str] | None = None,
+    charts: Mapping[str, Chart] | None = None,
+) -> Figure:
+    """The figure ``name`` of :data:`FIGURES`, or of a metric by its name, of one run or several.
+
+    ``axes`` and ``about`` are those of :func:`~lepton_lab.widgets.curves.draw_curves`; ``charts`` are what there is
+    beside curves. Raises RequestError for another name, and for axes of what is no curve.
+    """
+    charts = CHARTS if charts is None else charts
+    if name in charts:
+        if axes not in (None, Axes()):
+            do = f"Leave them out, or draw one of {', '.join(CURVES)}."
+            raise RequestError(Problem("x, log and smoothing are for curves", name, do))
+        return charts[name](views)
+    known = list(dict.fromkeys([*CURVES, *charts, *(metric for view in views for metric in view.series)]))
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else ""
-        raise RequestError(Problem("a figure must be one of " + ", ".join(FIGURES), repr(name), hint))
-    return FIGURES[name](view)
+        raise RequestError(Problem("a figure must be one of " + ", ".join(known[:40]), repr(name), hint))
+    return draw_curves(views, CURVES[name] if name in CURVES else curves_of(name), axes, about)
 
 
-def figures(view: RunView) -> dict[str, Figure]:
-    """Every figure that this run has something to show in."""
-    made = {name: make(view) for name, make in FIGURES.items()}
+def figures(
+    views: Sequence[RunView], about: Mapping[str, str] | None = None, charts: Mapping[str, Chart] | None = None
+) -> dict[str, Figure]:
+    """Every figure that these runs have something to show in."""
+    charts = CHARTS if charts is None else charts
+    made = {name: figure(views, name, None, about, charts) for name in (*CURVES, *charts)}
     return {name: each for name, each in made.items() if each.data}
 
 
-def loss(view: RunView) -> Figure:
-    """Training and evaluation loss by step."""
-    return _curves(view, "Loss", ("loss", "eval_loss"), "loss")
-
-
-def scores(view: RunView) -> Figure:
-    """Evaluation metrics other than the loss, by step."""
-    wanted = [name for name in view.series if name.startswith("eval_") and name != "eval_loss"]
-    kept = [name for name in wanted if not name.endswith(("_runtime", "_per_second"))]
-    return _curves(view, "Evaluation", kept, "score")
-
-
-def learning_rate(view: RunView) -> Figure:
-    """Learning rate by step."""
-    return _curves(view, "Learning rate", ("learning_rate",), "learning rate")
-
-
-def throughput(view: RunView) -> Figure:
-    """Rows and tokens a second by step; tokens on an axis of their own."""
-    made = _curves(view, "Throughput", ("samples_per_second",), "rows/s")
-    if "tokens_per_second" in view.series:
-        made.add_trace(_line(view, "tokens_per_second", 1, yaxis="y2"))
-        made.update_layout(
-            yaxis2={"title": {"text": "tokens/s"}, "overlaying": "y", "side": "right", "showgrid": False}
-        )
-    return made
-
-
-def memory(view: RunView) -> Figure:
-    """Memory by step, MB."""
-    return _curves(view, "Memory", ("memory_mb", "gpu_memory_mb"), "MB")
-
-
-def latency(view: RunView) -> Figure:
+def latency(views: Sequence[RunView]) -> Figure:
     """Histogram of latencies, ms, a colour for each case, with lines at p50, p95 and p99."""
     import plotly.graph_objects as go
 
-    made = _empty(view, "Latency", "ms", "share of requests, %")
+    made = empty_figure(views, "Latency", "ms", "share of requests, %")
     made.update_layout(barmode="overlay")
-    for place, (name, found) in enumerate(summary(view)["latency"].items()):
+    cases = [
+        (f"{run}: {name}" if len(views) > 1 else name, found)
+        for run, view in zip(names_of(views), views, strict=True)
+        for name, found in summary(view)["latency"].items()
+    ]
+    for place, (name, found) in enumerate(cases):
         colour = COLOURS[place % len(COLOURS)]
         edges = found["edges"]
         centres = [(start + stop) / 2 for start, stop in pairwise(edges)]
@@ -90,19 +84,25 @@ def latency(view: RunView) -> Figure:
     return made
 
 
-def candidates(view: RunView) -> Figure:
+def candidates(views: Sequence[RunView]) -> Figure:
     """Latency of every candidate of a compilation, ms, by what the parity check said."""
     import plotly.graph_objects as go
 
-    made = _empty(view, "Candidates", "ms", "")
-    rows = _candidates(view.reports.get("compile"))
-    verdicts = dict.fromkeys(str(row.get("verdict") or row.get("status") or "measured") for row in rows)
-    for place, verdict in enumerate(verdicts):
-        these = [row for row in rows if str(row.get("verdict") or row.get("status") or "measured") == verdict]
-        names = [" ".join(clip(row[key], 30) for key in ("backend", "precision") if row.get(key)) for row in these]
+    made = empty_figure(views, "Candidates", "ms", "")
+    rows = [
+        (f"{run}: " if len(views) > 1 else "", row)
+        for run, view in zip(names_of(views), views, strict=True)
+        for row in _candidates(view.reports.get("compile"))
+    ]
+    verdicts = [str(row.get("verdict") or row.get("status") or "measured") for _, row in rows]
+    for place, verdict in enumerate(dict.fromkeys(verdicts)):
+        these = [row for row, said in zip(rows, verdicts, strict=True) if said == verdict]
+        names = [
+            run + " ".join(clip(row[key], 30) for key in ("backend", "precision") if row.get(key)) for run, row in these
+        ]
         made.add_trace(
             go.Bar(
-                x=[row["latency_ms"] for row in these],
+                x=[row["latency_ms"] for _, row in these],
                 y=names,
                 orientation="h",
                 name=clip(verdict, 40),
@@ -112,21 +112,17 @@ def candidates(view: RunView) -> Figure:
     return made
 
 
-def trials(view: RunView) -> Figure:
+def trials(views: Sequence[RunView]) -> Figure:
     """What the trials of a sweep came to, in the order in which they ended, and the best so far."""
-    import plotly.graph_objects as go
-
-    report = view.reports.get("sweep")
-    metric = str(report.get("metric")) if isinstance(report, Mapping) else "value"
-    made = _empty(view, "Trials", "trials done", clip(metric, 60))
-    if "value" in view.series and "best_value" in view.series:
-        values = view.series["value"]
-        made.add_trace(
-            go.Scatter(
-                x=list(values.steps), y=list(values.values), name="trial", mode="markers", marker_color=COLOURS[0]
-            )
-        )
-        made.add_trace(_line(view, "best_value", 1))
+    metrics = {str(view.reports["sweep"]["metric"]) for view in views if "sweep" in view.reports}
+    made = empty_figure(views, "Trials", "trials done", clip(metrics.pop(), 60) if len(metrics) == 1 else "value")
+    for place, (run, view) in enumerate(zip(names_of(views), views, strict=True)):
+        of_run = f" of {run}" if len(views) > 1 else ""
+        for name, words, mode in (("value", "trial", "markers"), ("best_value", "best so far", "lines")):
+            if "value" in view.series and name in view.series:
+                series, colour = view.series[name], COLOURS[(place * 2 + (mode == "lines")) % len(COLOURS)]
+                points = {"x": list(series.steps), "y": list(series.values), "mode": mode}
+                made.add_scatter(**points, name=words + of_run, marker_color=colour)
     return made
 
 
@@ -136,51 +132,12 @@ def _candidates(report: object) -> list[Mapping[str, Any]]:
     return [row for row in found if isinstance(row.get("latency_ms"), (int, float))]
 
 
-def _curves(view: RunView, heading: str, names: Iterable[str], unit: str) -> Figure:
-    made = _empty(view, heading, "step", unit)
-    for place, name in enumerate(each for each in names if each in view.series):
-        made.add_trace(_line(view, name, place))
-    return made
-
-
-def _line(view: RunView, name: str, place: int, **options: Any) -> Any:
-    import plotly.graph_objects as go
-
-    series = view.series[name]
-    steps, values = decimate(series.steps, series.values, POINTS_DRAWN)
-    mode = "lines+markers" if len(steps) <= 30 else "lines"
-    line = {"color": COLOURS[place % len(COLOURS)], "width": 1.6}
-    return go.Scatter(x=steps, y=values, name=label(name), mode=mode, line=line, **options)
-
-
-def _empty(view: RunView, heading: str, across: str, up: str) -> Figure:
-    import plotly.graph_objects as go
-
-    return go.Figure(
-        layout={
-            "title": {"text": f"{heading} of {_plain(title(view))}"},
-            "xaxis": {"title": {"text": across}},
-            "yaxis": {"title": {"text": up}},
-            "template": "plotly_white",
-            "showlegend": True,
-            "margin": {"l": 60, "r": 30, "t": 50, "b": 45},
-        }
-    )
-
-
-def _plain(text: str) -> str:
-    """Plotly reads a few tags in titles; a run's name is no markup."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-FIGURES: dict[str, Callable[[RunView], Figure]] = {
-    "loss": loss,
-    "scores": scores,
-    "learning_rate": learning_rate,
-    "throughput": throughput,
-    "memory": memory,
+CHARTS: dict[str, Chart] = {
     "latency": latency,
     "candidates": candidates,
     "trials": trials,
 }
-"""Name → function."""
+"""Figures that are no curves: name → function."""
+
+FIGURES = (*CURVES, *CHARTS)
+"""The names of all figures."""

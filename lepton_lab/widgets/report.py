@@ -1,20 +1,28 @@
-"""One self-contained HTML file about a run and what followed it.
+"""One self-contained HTML file about runs and what followed them.
 
-The cards stand first and need no script; below them the same curves as Plotly figures,
+The cards and the comparison need no script; below them the same curves as Plotly figures,
 with one copy of plotly.js in the file.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..comparison import Comparison
+from ..errors import OutputError, Problem
 from ..record import RunView
 from .card import card_html
+from .comparing import comparison_figures, comparison_html
 from .figures import figures
 from .wording import label, moment, subject, title
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 _BUNDLE = Path(__file__).parent / "static" / "plotly.js"
 
@@ -39,32 +47,68 @@ document.body.dataset.drawn = 'yes';
 """
 
 
-def report_html(view: RunView, children: Iterable[RunView] = ()) -> str:
-    """The report of ``view`` and of the runs that followed it; about 2 MB, most of it plotly.js."""
-    views = [view, *children]
-    parts = [
-        f"<h1>{escape(title(view))}</h1>",
-        f'<p class="about">{escape(subject(view))} · run <code>{escape(view.run)}</code> · '
-        f"written {escape(moment(max(each.as_of for each in views)))}</p>",
-    ]
-    for each in views:
-        parts += [f"<h2>{escape(each.kind.capitalize())}</h2>", card_html(each)]
-    drawn = [(f"{each.run}-{name}", name, made.to_json()) for each in views for name, made in figures(each).items()]
-    for identity, name, json_text in drawn:
-        words = escape(f"{label(name)}, interactive", quote=True)
-        parts.append(
-            f'<div class="figure" role="img" aria-label="{words}" data-figure="{escape(identity, quote=True)}"></div>'
-        )
-        data = json_text.replace("<", "\\u003c")
-        parts.append(f'<script type="application/json" id="{escape(identity, quote=True)}">{data}</script>')
-    if drawn:
-        parts.append(f'<script type="text/plain" id="plotly">{base64.b64encode(_plotly()).decode()}</script>')
-        parts.append(f'<script type="module">{_DRAW}</script>')
+_HEAD = '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" content="Lepton Lab">'
+"""How each report begins: one of ours may be replaced, any other file is left alone."""
+
+
+def report_html(stories: Sequence[Sequence[RunView]], comparison: Comparison | None = None) -> str:
+    """The report of runs, each with those that followed it; about 2 MB, most of it plotly.js.
+
+    What a run of ``comparison`` has to show stands in the figures that it shares with the others.
+    """
+    views = [view for story in stories for view in story]
+    shared = {view.run for view in comparison.views} if comparison is not None else set()
+    heading = title(views[0]) if len(stories) == 1 else f"{len(stories)} runs"
+    about = f"{escape(subject(views[0]))} · run <code>{escape(views[0].run)}</code> · " if len(stories) == 1 else ""
+    sections = [_section(view, [] if view.run in shared else figures([view]).items()) for view in views]
+    if comparison is not None:
+        compared = comparison_html(comparison), _drawn("comparison", comparison_figures(comparison).items())
+        # Of one sweep, what it came to is said before how its trials differ.
+        sections.insert(len(sections) if len(stories) == 1 else 0, f"<h2>Comparison</h2>{''.join(compared)}")
+    body = "".join(sections)
+    script = ""
+    if 'class="figure"' in body:
+        script = f'<script type="text/plain" id="plotly">{base64.b64encode(_plotly()).decode()}</script>'
+        script += f'<script type="module">{_DRAW}</script>'
+    written = escape(moment(max(each.as_of for each in views)))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title(view))} – Lepton Lab</title>'
+        f"{_HEAD}<title>{escape(heading)} – Lepton Lab</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body>{''.join(parts)}</body></html>"
+        f'<body><h1>{escape(heading)}</h1><p class="about">{about}written {written}</p>{body}{script}</body></html>'
     )
+
+
+def write_report(path: Path, html: str) -> Path:
+    """Write the report, whole or not at all; only another report is replaced. Raises OutputError."""
+    do = "Set --output to another file."
+    try:
+        if path.exists() and not path.read_bytes().startswith(_HEAD.encode()):
+            raise OutputError(Problem("the file is there and is no report of ours", str(path), do))
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            fresh.write_text(html, encoding="utf-8")
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(Problem(f"the report cannot be written: {error.strerror}", str(path), do)) from None
+    return path
+
+
+def _section(view: RunView, drawn: Iterable[tuple[str, Figure]]) -> str:
+    return f"<h2>{escape(view.kind.capitalize())}</h2>{card_html(view)}{_drawn(view.run, drawn)}"
+
+
+def _drawn(owner: str, drawn: Iterable[tuple[str, Figure]]) -> str:
+    """A place for each figure, and behind it what to draw there."""
+    parts = []
+    for name, made in drawn:
+        identity = escape(f"{owner}-{name}", quote=True)
+        words = escape(f"{label(name)}, interactive", quote=True)
+        data = made.to_json().replace("<", "\\u003c")
+        parts.append(f'<div class="figure" role="img" aria-label="{words}" data-figure="{identity}"></div>')
+        parts.append(f'<script type="application/json" id="{identity}">{data}</script>')
+    return "".join(parts)
 
 
 def _plotly() -> bytes:

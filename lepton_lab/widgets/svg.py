@@ -9,10 +9,13 @@ from typing import Any
 
 from ..record import Series
 from ..record.live import decimate
-from .wording import label, number
+from .wording import number
 
 # Told apart by people who see no red or no green, at 3:1 or better on white and on black.
 COLOURS = ("#3a8fd6", "#d5751a", "#1f9e77", "#b55fa8")
+
+CURVES_SHOWN = 2 * len(COLOURS)
+"""The most lines of one chart; those beyond the colours are dashed."""
 
 _WIDTH, _HEIGHT = 640, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 26
@@ -20,8 +23,8 @@ _POINTS = 240
 
 
 def curves_svg(series: Mapping[str, Series], subject: str) -> str:
-    """A line for each series over the steps; empty text when there is nothing to draw."""
-    shown = [(name, each) for name, each in series.items() if each.steps][: len(COLOURS)]
+    """A line for each series over the steps, by what it is called; empty text when there is nothing to draw."""
+    shown = [(name, each) for name, each in series.items() if each.steps][:CURVES_SHOWN]
     if not shown:
         return ""
     low, high = _bounds([value for _, each in shown for value in (min(each.values), max(each.values))])
@@ -30,20 +33,22 @@ def curves_svg(series: Mapping[str, Series], subject: str) -> str:
     x = _scale(first, last, _LEFT, _WIDTH - _RIGHT)
     y = _scale(low, high, _HEIGHT - _BOTTOM, _TOP)
     parts = [_frame(low, high, y), _below(f"step {first:,}", f"{last:,}")]
-    for (name, each), colour in zip(shown, COLOURS, strict=False):
+    key = []
+    for place, (name, each) in enumerate(shown):
+        colour, dash = COLOURS[place % len(COLOURS)], "" if place < len(COLOURS) else ' stroke-dasharray="7 4"'
+        key.append((name if not dash else f"{name} (dashed)", colour, number(each.values[-1])))
         steps, values = decimate(each.steps, each.values, _POINTS)
         points = [(x(step), y(value)) for step, value in zip(steps, values, strict=True)]
         if len(points) > 1:
             path = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
-            parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{path}"/>')
+            parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6"{dash} points="{path}"/>')
         if len(points) <= 30 or name.startswith("eval"):
             parts += [f'<circle cx="{a:.1f}" cy="{d:.1f}" r="2.4" fill="{colour}"/>' for a, d in points[-30:]]
     spoken = "; ".join(
-        f"{label(name)} from {number(each.values[0])} at step {each.steps[0]:,} "
+        f"{name} from {number(each.values[0])} at step {each.steps[0]:,} "
         f"to {number(each.values[-1])} at step {each.steps[-1]:,}"
         for name, each in shown
     )
-    key = [(label(name), COLOURS[place], number(each.values[-1])) for place, (name, each) in enumerate(shown)]
     return _legend(key) + _svg("".join(parts), f"{subject}: {spoken}")
 
 

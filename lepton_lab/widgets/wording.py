@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ LABELS = {
     "loss": "loss",
     "best_value": "best so far",
     "learning_rate": "learning rate",
+    "grad_norm": "gradient norm",
     "latency_ms": "latency, ms",
     "p50_ms": "p50, ms",
     "p95_ms": "p95, ms",
@@ -78,6 +80,12 @@ def moment(when: float) -> str:
 def title(view: RunView) -> str:
     """The name that people gave, or the id."""
     return clip(view.name or view.run, 80)
+
+
+def names_of(views: Sequence[RunView]) -> list[str]:
+    """A word for each of several runs: its name, or its id where it has none or shares it."""
+    given = Counter(view.name for view in views)
+    return [clip(view.name, 60) if view.name and given[view.name] == 1 else view.run for view in views]
 
 
 def subject(view: RunView) -> str:
