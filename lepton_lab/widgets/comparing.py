@@ -37,7 +37,8 @@ def comparison_figure(
 def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
     """Every figure that has something to show."""
     has_lines = len(comparison.views) > 2 and any(row.differs for row in comparison.settings)
-    return figures(comparison.views, settings_told(comparison), _charts_of(comparison) if has_lines else CHARTS)
+    found = figures(comparison.views, settings_told(comparison))
+    return {"parallel": parallel(comparison), **found} if has_lines else found
 
 
 def _charts_of(comparison: Comparison) -> dict[str, Chart]:

@@ -102,7 +102,7 @@ def draw_curves(
         made.update_layout(yaxis={"type": "log"})
     if any(curves.right[0] in view.series for view in views):
         right = {"title": {"text": curves.right[1]}, "overlaying": "y", "side": "right", "showgrid": False}
-        made.update_layout(yaxis2=right)
+        made.update_layout(yaxis2=right, legend={"x": 1.1})  # beside the numbers of that axis
     is_one = len(views) == 1
     most = max(_FEWEST_POINTS, 2 * POINTS_DRAWN // (len(views) + 1))
     for run, (word, view) in enumerate(zip(names_of(views), views, strict=True)):

@@ -39,8 +39,10 @@ def _is_numeric(table: Table, place: int) -> bool:
 
 def _row(tag: str, cells: Sequence[str], sides: Sequence[str], is_pick: bool = False) -> str:
     style = ' style="font-weight:600;background:rgba(31,158,119,0.15)"' if is_pick else ""
+    common = f"padding:2px 12px 2px 0;border-bottom:{LINE};vertical-align:top"
+    wraps = "nowrap" if tag == "td" else "normal"  # a number, and its star, stay on one line
     inside = "".join(
-        f'<{tag} style="text-align:{side};padding:2px 12px 2px 0;border-bottom:{LINE};vertical-align:top">'
+        f'<{tag} style="text-align:{side};white-space:{wraps if side == "right" else "normal"};{common}">'
         f"{escape(cell)}</{tag}>"
         for cell, side in zip(cells, sides, strict=True)
     )

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _AXES_SHOWN = 10
 _TICKS_SHOWN = 12
 _LOG_FROM = 20  # times the least is the most: such values were meant by their size
-_SCALE = "Viridis"
+_SCALE = "Viridis"  # dark is good
+_PALEST = 0.9  # of the scale: its end cannot be seen on white
 _GREY = "#8a8f98"
 
 
@@ -53,7 +54,8 @@ def parallel(comparison: Comparison) -> Figure:
     # The best is drawn last, above all others.
     drawn = sorted(enumerate(result), key=lambda pair: -math.inf if pair[1] is None else sign * pair[1])
     for run, height in drawn:
-        colour = _GREY if height is None else sample_colorscale(_SCALE, [height])[0]
+        badness = None if height is None else (1 - height if sign > 0 else height)
+        colour = _GREY if badness is None else sample_colorscale(_SCALE, [_PALEST * badness])[0]
         words = told([("", names[run]), *((each.name, each.texts[run]) for each in scales)]).removeprefix("<br>")
         is_best = bool(judged) and run in judged[0].best
         made.add_trace(
@@ -70,7 +72,8 @@ def parallel(comparison: Comparison) -> Figure:
     for place, each in enumerate(scales):
         made.add_vline(x=place, line={"color": "rgba(128,128,128,0.5)", "width": 1})
         for height, text in each.ticks[:_TICKS_SHOWN]:
-            made.add_annotation(x=place, y=height, text=plain(text), showarrow=False, xanchor="right", xshift=-6)
+            where = {"x": place, "y": height, "xanchor": "right", "xshift": -6}
+            made.add_annotation(**where, text=plain(text), showarrow=False, bgcolor="rgba(255,255,255,0.75)")
     return made
 
 
