@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RequestError
-from ..record import DISTURBED, AttemptFolder, EventWriter, RunFolder, can_shrink, checkpoint_step, last_complete
+from ..record import (
+    DISTURBED,
+    AttemptFolder,
+    EventWriter,
+    RunFolder,
+    can_shrink,
+    checkpoint_step,
+    drop_superseded,
+    last_complete,
+)
 
 BUSY = "busy"
 """Why an attempt on several hosts ended that could not have all their devices at once: it has cost nothing."""
@@ -127,7 +136,9 @@ def end_run(
         with contextlib.suppress(OSError):  # a disk that is full now; how it ended was written
             events.status(**_told(attempt, ending, step))
             events.sync()  # the final status is synced by itself
-    return publish_end(folder, attempt) or str((attempt.ended() or ending)["status"])
+    status = publish_end(folder, attempt) or str((attempt.ended() or ending)["status"])
+    drop_superseded(folder)
+    return status
 
 
 def publish_end(folder: RunFolder, attempt: AttemptFolder) -> str:

@@ -4,15 +4,18 @@ from .aliases import AliasMove, alias_history, alias_word, aliases, aliases_of, 
 from .batch import BatchPlan, can_shrink, memory_problem, next_plan, plan_of
 from .checkpoints import (
     COMPLETE_MARK,
+    WRITING,
     best_of,
     checkpoint_step,
     checkpoints_in,
     checkpoints_to_resume,
     complete_checkpoints,
+    drop_superseded,
     is_complete,
     is_intact,
     last_complete,
     mark_complete,
+    remove_checkpoint,
 )
 from .event import Event, EventWriter, in_order, read_events
 from .files import create_json, digest_of, read_json, write_json
@@ -38,6 +41,7 @@ __all__ = [
     "HEARTBEAT_SECONDS",
     "LOST_AFTER_SECONDS",
     "STATUSES",
+    "WRITING",
     "AliasMove",
     "AttemptFolder",
     "BatchPlan",
@@ -62,6 +66,7 @@ __all__ = [
     "aliases_of",
     "create_json",
     "digest_of",
+    "drop_superseded",
     "find_alias",
     "find_run",
     "fold",
@@ -81,6 +86,7 @@ __all__ = [
     "plan_of",
     "read_events",
     "read_json",
+    "remove_checkpoint",
     "run_folders",
     "unfinished_runs",
     "view_of",

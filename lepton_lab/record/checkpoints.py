@@ -1,19 +1,24 @@
 """Checkpoints that are either whole or not there.
 
 A checkpoint counts once ``complete.json`` lies in it, written last, with the size and the digest of
-every file. Standard library only.
+every file, and how many of its run to ``keep``. Standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from .files import digest_of, read_json, write_json
-from .folder import RunFolder
+from .folder import AttemptFolder, RunFolder
 
 COMPLETE_MARK = "complete.json"
+
+WRITING = ".writing"
+"""Beside the checkpoints of an attempt: where the next one is written until it is whole."""
 
 _STATE_FILE = "trainer_state.json"
 
@@ -94,6 +99,45 @@ def checkpoints_to_resume(folder: RunFolder) -> list[Path]:
         return []
     best = best_of(last)
     return [last] if best is None or best == last else [last, best]
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete a checkpoint; from the first moment on it does not count."""
+    (path / COMPLETE_MARK).unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def drop_superseded(folder: RunFolder, attempt: AttemptFolder | None = None) -> None:
+    """Delete what attempts before that of the newest whole checkpoint left and nobody needs.
+
+    Of the run stay the newest checkpoints, as many as it keeps, and the best one; what was left half goes.
+    ``attempt`` is the one that saved just now: it does nothing if it has ended. Whoever goes on after an end
+    goes on from the newest checkpoint of that time, or a newer one, and these stay: so it does not matter
+    when somebody dies or sleeps in the middle of this.
+    """
+    whole = complete_checkpoints(folder)
+    keep = (read_json(whole[0] / COMPLETE_MARK) or {}).get("keep") if whole else None
+    if keep is None:
+        return
+    newest_of_step: dict[int, Path] = {}
+    for path in whole:
+        newest_of_step.setdefault(checkpoint_step(path), path)
+    kept = {*list(newest_of_step.values())[: max(1, int(keep))], best_of(whole[0])}
+    limit = min([_attempt_number(whole[0]), *([attempt.number] if attempt else [])])
+    if attempt is not None and attempt.ended() is not None:
+        return
+    for each in folder.attempts():
+        if each.number >= limit:
+            break
+        for path in checkpoints_in(each.path / "checkpoints"):
+            if path not in kept:
+                with contextlib.suppress(OSError):  # a disk that is read-only now: it takes room, no more
+                    remove_checkpoint(path)
+        shutil.rmtree(each.path / "checkpoints" / WRITING, ignore_errors=True)
+
+
+def _attempt_number(checkpoint: Path) -> int:
+    return int(checkpoint.parent.parent.name)
 
 
 def _files_of(path: Path) -> list[str]:

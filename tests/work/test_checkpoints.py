@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from lepton_lab.dispatch.endings import end_attempt
 from lepton_lab.recipe import build_recipe
 from lepton_lab.record import (
     RunFolder,
     best_of,
     checkpoints_to_resume,
+    drop_superseded,
     is_complete,
     is_intact,
     last_complete,
@@ -27,14 +29,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     return RunFolder.create(build_recipe("train", {"task": "text-classification", "model": "m", "dataset": "d"}))
 
 
-def write(root: Path, step: int, best: int | None = None, word: str = "x") -> Path:
+def write(root: Path, step: int, best: int | None = None, word: str = "x", keep: int = 2) -> Path:
     with written_aside(root) as aside:
         path = aside / f"checkpoint-{step}"
         (path / "inner").mkdir(parents=True)
         (path / "inner" / "weights").write_text(word)
         state = {"best_global_step": best, "best_model_checkpoint": str(root / f"checkpoint-{best}") if best else None}
         (path / "trainer_state.json").write_text(json.dumps(state))
-        mark_complete(path, batch={"effective": 4})
+        mark_complete(path, batch={"effective": 4}, keep=keep)
         return put_in_place(path, root)
 
 
@@ -95,3 +97,61 @@ def test_the_best_is_found_in_a_run_folder_that_moved(folder: RunFolder, tmp_pat
     last = write(two, 6)
     (last / "trainer_state.json").write_text(json.dumps(state))
     assert best_of(last) == one / "checkpoint-2"
+
+
+def there(folder: RunFolder) -> list[str]:
+    """Every checkpoint of every attempt, whole or half."""
+    found = (path for path in (folder.path / "attempts").glob("*/checkpoints/*") if path.is_dir())
+    return sorted(f"{path.parent.parent.name}/{path.name}" for path in found)
+
+
+def test_a_newer_checkpoint_lets_those_of_older_attempts_go(folder: RunFolder) -> None:
+    one = folder.take_lease(1).path / "checkpoints"
+    for step in (10, 20, 30):
+        write(one, step, best=10)
+    drop_superseded(folder, folder.attempt(1))
+    assert there(folder) == [
+        "1/checkpoint-10",
+        "1/checkpoint-20",
+        "1/checkpoint-30",
+    ]  # an attempt's own are its business
+    (one / ".writing" / "checkpoint-40").mkdir(parents=True)
+    attempt = next_attempt(folder)
+    two = attempt.path / "checkpoints"
+    drop_superseded(folder, attempt)
+    assert "1/.writing" in there(folder)  # nothing newer yet
+    write(two, 40, best=10)
+    drop_superseded(folder, attempt)
+    assert there(folder) == ["1/checkpoint-10", "1/checkpoint-30", "2/checkpoint-40"]
+    adopt(one / "checkpoint-10", two)
+    write(two, 50, best=10)
+    drop_superseded(folder, attempt)
+    assert there(folder) == ["2/checkpoint-10", "2/checkpoint-40", "2/checkpoint-50"]
+    assert [path.name for path in checkpoints_to_resume(folder)] == ["checkpoint-50", "checkpoint-10"]
+
+
+def test_what_was_left_half_when_somebody_died_goes_the_next_time(folder: RunFolder) -> None:
+    one = folder.take_lease(1).path / "checkpoints"
+    (write(one, 10) / "complete.json").unlink()
+    write(one, 20)
+    attempt = next_attempt(folder)
+    write(attempt.path / "checkpoints", 30)
+    drop_superseded(folder, attempt)
+    assert there(folder) == ["1/checkpoint-20", "2/checkpoint-30"]
+
+
+def test_an_attempt_that_has_ended_takes_nothing_from_the_next(folder: RunFolder) -> None:
+    write(folder.take_lease(1).path / "checkpoints", 10, keep=1)
+    stale = next_attempt(folder)
+    next_attempt(folder)  # it reads checkpoint-10 now
+    write(stale.path / "checkpoints", 20, keep=1)
+    drop_superseded(folder, stale)
+    assert "1/checkpoint-10" in there(folder)
+
+
+def test_the_end_of_a_run_lets_them_go(folder: RunFolder) -> None:
+    write(folder.take_lease(1).path / "checkpoints", 10, keep=1)
+    attempt = next_attempt(folder)
+    write(attempt.path / "checkpoints", 20, keep=1)
+    assert end_attempt(folder, attempt, {"status": "failed", "reason": "error"}) == "failed"
+    assert there(folder) == ["2/checkpoint-20"]

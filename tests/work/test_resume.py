@@ -259,6 +259,8 @@ def test_a_checkpoint_that_was_changed_is_passed_over_and_a_pickled_one_from_els
     spoilt = bytearray((last / "optimizer.pt").read_bytes())
     spoilt[len(spoilt) // 2] ^= 1
     (last / "optimizer.pt").write_bytes(spoilt)
+    kept = work.folder.path / "kept" / last.name  # the next attempt writes this step anew, and the old one goes
+    shutil.copytree(last, kept)
     second = again(work.folder)
     train.run(second)
     said = [event.body["message"] for event in work.folder.events() if event.kind == "log" and event.attempt == 2]
@@ -267,7 +269,7 @@ def test_a_checkpoint_that_was_changed_is_passed_over_and_a_pickled_one_from_els
 
     good = second.attempt.path / "checkpoints" / "checkpoint-6"
     with pytest.raises(ModelError, match="not as it was written"):
-        train.run(context(**options, resume_from_checkpoint=str(last)))
+        train.run(context(**options, resume_from_checkpoint=str(kept)))
     assert train.run(context(**{**options, "max_steps": 7}, resume_from_checkpoint=str(good)))["steps"] == 7
     foreign = tmp_path / "elsewhere" / "checkpoint-6"
     shutil.copytree(good, foreign)

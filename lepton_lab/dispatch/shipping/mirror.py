@@ -16,15 +16,16 @@ import time
 from typing import Any
 
 from ...record import (
-    COMPLETE_MARK,
     HEARTBEAT_SECONDS,
     AttemptFolder,
     RunFolder,
     checkpoint_step,
     checkpoints_in,
+    drop_superseded,
     is_complete,
     read_events,
     read_json,
+    remove_checkpoint,
     write_json,
 )
 from .carrier import INCOMING, Carrier
@@ -192,8 +193,8 @@ class Mirror:
         newest = max((checkpoint_step(path) for path in here if is_complete(path)), default=-1)
         for path in here:
             if path.name not in kept and checkpoint_step(path) < newest:
-                (path / COMPLETE_MARK).unlink(missing_ok=True)
-                shutil.rmtree(path, ignore_errors=True)
+                remove_checkpoint(path)
+        drop_superseded(self._folder, self._attempt)
 
     def _take_beat(self, age: float | None) -> None:
         if age is not None:

@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...record import COMPLETE_MARK, checkpoints_in, is_complete, read_json, write_json
+from ...record import COMPLETE_MARK, WRITING, checkpoints_in, is_complete, read_json, remove_checkpoint, write_json
 
 
 @contextlib.contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
     """A fresh folder in ``folder`` to write checkpoints into; it is gone afterwards, with what was not taken out."""
-    aside = folder / ".writing"
+    aside = folder / WRITING
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
@@ -67,8 +67,7 @@ def drop_old(folder: Path, limit: int, best: str | None) -> None:
             kept.append(each)
     for each in found:
         if each not in kept:
-            (each / COMPLETE_MARK).unlink(missing_ok=True)
-            shutil.rmtree(each, ignore_errors=True)
+            remove_checkpoint(each)
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from ...record import drop_superseded
 from ..context import WorkContext
 from ..data.collator import PaddedBatch
 from .checkpoints import drop_old
@@ -91,6 +92,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._saved_step = state.global_step
         if self._context.rank == 0:
             drop_old(Path(args.output_dir), self._limit, state.best_model_checkpoint)
+            drop_superseded(self._context.folder, self._context.attempt)
         self._context.events.log(f"checkpoint at step {state.global_step}")
         self._restart()
 

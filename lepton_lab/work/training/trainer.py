@@ -196,7 +196,7 @@ class UpdateTrainer(Trainer):  # type: ignore[misc]
             self.state.best_model_checkpoint = self._best_place(known_best)
             self.state.save_to_json(str(written / "trainer_state.json"))
             write_json(written / LOSSES_FILE, losses)
-            mark_complete(written, batch=self._plan.to_dict())
+            mark_complete(written, batch=self._plan.to_dict(), keep=self._context.recipe.train.save_total_limit)
             put_in_place(written, folder)
 
     def _best_place(self, known: str | None) -> str | None:
