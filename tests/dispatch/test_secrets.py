@@ -52,7 +52,7 @@ def test_a_failing_run_leaves_no_secret(
     for line in ("printed [hidden]", "warned [hidden]", "logged http://[hidden]@proxy", "Traceback"):
         assert line in log, log
     view = view_of(folder)
-    pages = [card_html(view), report_html(view), json.dumps([event.to_dict() for event in folder.events()])]
+    pages = [card_html(view), report_html([[view]]), json.dumps([event.to_dict() for event in folder.events()])]
     assert not [word for word in SPELLINGS for page in pages if word in page]
     assert files_with(places.lepton_home(), SPELLINGS) == []
     assert files_with(places.state_root(), SPELLINGS) == []

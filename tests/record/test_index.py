@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -181,7 +182,7 @@ def test_several_processes_write_and_list_at_once() -> None:
 
 
 def test_ten_thousand_runs_and_a_long_living_one_are_listed_quickly(home: Path) -> None:
-    """Processor time, so that a busy machine changes nothing; the benchmark has the wall's."""
+    """Processor time of this thread alone, without a collection of what other tests left: the benchmark has the wall's."""
     many_runs(home, 10_000)
     living = new_run()
     attempt = living.take_lease(1)
@@ -193,8 +194,11 @@ def test_ten_thousand_runs_and_a_long_living_one_are_listed_quickly(home: Path) 
         file.write(line * 200_000)
     assert len(list_runs()) == 10_002
     for question in (list_runs, lambda: find_run("number 77"), newest_run, lambda: children_of(living.run)):
-        before = time.process_time()
+        gc.disable()
+        before = time.thread_time()
         question()
-        assert time.process_time() - before < 0.5
+        seconds = time.thread_time() - before
+        gc.enable()
+        assert seconds < 0.5
     assert list_runs(1)[0]["progress"] == 0.5
     assert os.path.getsize(index_file()) < 20_000_000
